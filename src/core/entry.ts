@@ -1,0 +1,79 @@
+/**
+ * An entry: what one key was in one snapshot of the database, a value or its absence.
+ *
+ * The as-of is the head of that snapshot; every compare-and-set compares it. In Redis an entry is
+ * one string, `<as-of> <version> <kind> <crc32 of the value>\n<value>`, kind `v` for a value and
+ * `-` for an absence. A string that does not decode, or whose checksum does not fit, is a miss.
+ */
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+export class Entry {
+  #etag: string | undefined;
+  #parsed: { readonly json: unknown } | undefined;
+
+  /**
+   * @param asOf head of the snapshot this was read from
+   * @param version the row's version; 0 for an absence
+   * @param value the stored bytes; null for an absence
+   */
+  constructor(
+    readonly asOf: number,
+    readonly version: number,
+    readonly value: Buffer | null,
+  ) {}
+
+  /** A strong HTTP entity tag, quotes included: version and content, so that it also tells apart
+   * two histories that gave one version to two values. Undefined for an absence. */
+  get etag(): string | undefined {
+    if (this.value === null) return undefined;
+    this.#etag ??= etagOf(this.version, this.value);
+    return this.#etag;
+  }
+
+  /** The value as parsed JSON, frozen, parsed once. Undefined for an absence.
+   * @throws SyntaxError when the stored text is not JSON (plain SQL can store any text) */
+  get json(): unknown {
+    if (this.value === null) return undefined;
+    this.#parsed ??= { json: deepFreeze(JSON.parse(this.value.toString('utf8'))) };
+    return this.#parsed.json;
+  }
+}
+
+/** `"<version>-<first 16 hex digits of the SHA-256 of the value>"`, quotes included. */
+export function etagOf(version: number, value: Uint8Array): string {
+  return `"${version}-${createHash('sha256').update(value).digest('hex').slice(0, 16)}"`;
+}
+
+const HEADER = /^(\d{1,16}) (\d{1,16}) ([v-]) (\d{1,10})\n/;
+const HEADER_MAX_BYTES = 16 + 1 + 16 + 1 + 1 + 1 + 10 + 1;
+
+export function encodeEntry(entry: Entry): Buffer {
+  const { asOf, version } = entry;
+  const value = entry.value ?? Buffer.alloc(0);
+  const kind = entry.value === null ? '-' : 'v';
+  return Buffer.concat([Buffer.from(`${asOf} ${version} ${kind} ${crc32(value)}\n`), value]);
+}
+
+/** The entry in `bytes`, or undefined when they are not one. */
+export function decodeEntry(bytes: Buffer): Entry | undefined {
+  const header = HEADER.exec(bytes.toString('latin1', 0, HEADER_MAX_BYTES));
+  if (header === null) return undefined;
+  const asOf = Number(header[1]);
+  const version = Number(header[2]);
+  if (!Number.isSafeInteger(asOf) || !Number.isSafeInteger(version)) return undefined;
+  const value = bytes.subarray(header[0].length);
+  if (crc32(value) !== Number(header[4])) return undefined;
+  if (header[3] === '-') return value.length === 0 ? new Entry(asOf, version, null) : undefined;
+  return new Entry(asOf, version, value);
+}
+
+function deepFreeze(value: unknown): unknown {
+  const open: unknown[] = [value];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (typeof next !== 'object' || next === null || Object.isFrozen(next)) continue;
+    Object.freeze(next);
+    for (const child of Object.values(next)) open.push(child);
+  }
+  return value;
+}

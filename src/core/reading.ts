@@ -1,0 +1,52 @@
+/** What a read answers: an entry, where it came from, and how far it can be trusted. */
+import type { Entry } from './entry.js';
+
+export type Tier = 'local' | 'redis' | 'mysql';
+
+export interface ReadOptions {
+  /** Read your own write: wait until this version (what the write returned) is applied. */
+  readonly minVersion?: number;
+  /** Wait until the instance is complete up to at most this many ms ago; else NotFreshError. */
+  readonly maxStalenessMs?: number;
+  /** The whole read, waits included, in ms. */
+  readonly timeoutMs?: number;
+}
+
+export class Reading {
+  /**
+   * @param asOf the position in the log at which this is the truth, at least the entry's own
+   * @param stale the instance cannot prove that it is recent (see `staleAfterMs`)
+   */
+  constructor(
+    readonly key: string,
+    private readonly entry: Entry,
+    readonly asOf: number,
+    readonly tier: Tier,
+    readonly stale: boolean,
+  ) {}
+
+  get found(): boolean {
+    return this.entry.value !== null;
+  }
+
+  /** The stored bytes: shared, do not write to them. Undefined when the key does not exist. */
+  get value(): Buffer | undefined {
+    return this.entry.value ?? undefined;
+  }
+
+  /** The row's version; undefined when the key does not exist. */
+  get version(): number | undefined {
+    return this.entry.value === null ? undefined : this.entry.version;
+  }
+
+  /** Strong HTTP entity tag, quotes included; undefined when the key does not exist. */
+  get etag(): string | undefined {
+    return this.entry.etag;
+  }
+
+  /** The value as JSON, frozen and shared; undefined when the key does not exist.
+   * @throws SyntaxError when the stored text is not JSON */
+  json<T = unknown>(): T | undefined {
+    return this.entry.json as T | undefined; // the caller names the type it stored
+  }
+}
