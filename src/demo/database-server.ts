@@ -1,0 +1,216 @@
+/**
+ * One MySQL or MariaDB server on a loopback port, in a folder of its own.
+ *
+ * The account `tidemark` (random password) may do everything, from anywhere on this machine; it is
+ * made before the server first listens and is not replicated. Data and port survive stop, start
+ * and kill. What differs between the two servers is a `ServerKind`: mysql.ts and mariadb.ts.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
+import { cacheFolder, type DatabasePrograms } from './programs.js';
+import { freePort, LOOPBACK, ServerError, ServerProcess } from './server-process.js';
+
+export type Flavor = 'mysql' | 'mariadb';
+
+export interface Endpoint {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+}
+
+export interface DatabaseServer {
+  readonly endpoint: Endpoint;
+  /** `mysql://user:password@host:port/database`, of this database or of the given one. */
+  url(database?: string): string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  pause(): void;
+  resume(): void;
+}
+
+export type Role = 'source' | 'replica';
+
+/** What differs between MySQL and MariaDB. */
+export interface ServerKind {
+  readonly flavor: Flavor;
+  readonly programs: DatabasePrograms;
+  readonly args: readonly string[];
+  readonly replicaArgs: readonly string[];
+  /** Fills an empty data folder. */
+  initialise(folder: string): Promise<void>;
+  /** Makes the replica follow the source from the start of its history, and begin. */
+  follow(replica: Connection, source: Endpoint): Promise<void>;
+  readonly startReplication: string;
+  readonly stopReplication: string;
+  /** Selects `position`: all that the source has committed. */
+  readonly position: string;
+  /** Waits for a position (?) at most some seconds (?); selects `late`: 0 when it was reached. */
+  readonly waitFor: string;
+  readonly replicaStatus: string;
+}
+
+export const REPLICATION_USER = 'tidemark_replica';
+
+export class Database implements DatabaseServer {
+  readonly endpoint: Endpoint;
+  readonly #process: ServerProcess;
+
+  private constructor(
+    private readonly kind: ServerKind,
+    private readonly role: Role,
+    private readonly folder: string,
+    endpoint: Endpoint,
+  ) {
+    this.endpoint = endpoint;
+    this.#process = new ServerProcess({
+      name: kind.flavor,
+      folder,
+      program: kind.programs.server,
+      answers: () => this.query('SELECT 1', [], ''),
+    });
+  }
+
+  /** Makes a server in `folder` (which it creates) and starts it. */
+  static async create(
+    kind: ServerKind,
+    role: Role,
+    options: { folder: string; database: string; replicationPassword: string },
+  ): Promise<Database> {
+    const { folder, database, replicationPassword } = options;
+    await copyFreshData(kind, join(folder, 'data'));
+    const password = randomPassword();
+    const port = await freePort();
+    const endpoint = { host: LOOPBACK, port, user: 'tidemark', password, database };
+    const server = new Database(kind, role, folder, endpoint);
+    const accounts = join(folder, 'accounts.sql');
+    await writeFile(accounts, accountsSql(password, replicationPassword), { mode: 0o600 });
+    await server.#start([`--init-file=${accounts}`]);
+    await rm(accounts);
+    return server;
+  }
+
+  url(database = this.endpoint.database): string {
+    const { host, port, user, password } = this.endpoint;
+    return `mysql://${user}:${password}@${host}:${port}/${database}`;
+  }
+
+  async start(): Promise<void> {
+    await this.#start([]);
+  }
+
+  async stop(): Promise<void> {
+    await this.#process.stop();
+  }
+
+  async kill(): Promise<void> {
+    await this.#process.kill();
+  }
+
+  pause(): void {
+    this.#process.pause();
+  }
+
+  resume(): void {
+    this.#process.resume();
+  }
+
+  /** Runs one statement on a connection of its own. */
+  async query(
+    sql: string,
+    values: readonly (string | number)[] = [],
+    database = this.endpoint.database,
+  ): Promise<RowDataPacket[]> {
+    return await this.connected(async (connection) => {
+      const [rows] = await connection.query<RowDataPacket[]>(sql, [...values]);
+      return rows;
+    }, database);
+  }
+
+  /** Gives `use` a connection and closes it afterwards. */
+  async connected<T>(use: (connection: Connection) => Promise<T>, database = ''): Promise<T> {
+    const connection = await createConnection({
+      ...this.endpoint,
+      database,
+      connectTimeout: 2_000,
+    });
+    connection.on('error', () => {}); // a killed server: the pending query reports it
+    try {
+      return await use(connection);
+    } finally {
+      connection.destroy();
+    }
+  }
+
+  async #start(extra: readonly string[]): Promise<void> {
+    await this.#process.start([
+      ...(process.getuid?.() === 0 ? ['--user=root'] : []),
+      `--datadir=${join(this.folder, 'data')}`,
+      `--port=${this.endpoint.port}`,
+      `--bind-address=${LOOPBACK}`,
+      '--skip-name-resolve',
+      '--socket=server.sock', // relative: a path in a deep folder would be too long for a socket
+      `--pid-file=server.pid`,
+      `--server-id=${this.role === 'source' ? 1 : 2}`,
+      ...this.kind.args,
+      ...(this.role === 'replica' ? this.kind.replicaArgs : []),
+      ...extra,
+    ]);
+  }
+}
+
+/** 32 characters that mean nothing special in SQL or in a URL. */
+export function randomPassword(): string {
+  return randomBytes(16).toString('hex');
+}
+
+// One statement a line, as --init-file wants it. None is logged: each server has its own accounts.
+function accountsSql(password: string, replicationPassword: string): string {
+  return [
+    'SET sql_log_bin = 0;',
+    `ALTER USER 'root'@'localhost' IDENTIFIED BY '${password}';`,
+    `CREATE USER 'tidemark'@'%' IDENTIFIED BY '${password}';`,
+    "GRANT ALL PRIVILEGES ON *.* TO 'tidemark'@'%' WITH GRANT OPTION;",
+    `CREATE USER '${REPLICATION_USER}'@'%' IDENTIFIED BY '${replicationPassword}';`,
+    `GRANT REPLICATION SLAVE ON *.* TO '${REPLICATION_USER}'@'%';`,
+  ].join('\n');
+}
+
+// Initialising takes seconds, copying what was initialised once takes a tenth of one. The copy in
+// the cache is made beside its place and renamed, so that a half-made one is never used.
+async function copyFreshData(kind: ServerKind, folder: string): Promise<void> {
+  const { mtimeMs, size } = await stat(kind.programs.binary);
+  const fresh = join(cacheFolder(), 'data', `${kind.flavor}-${Math.floor(mtimeMs)}-${size}`);
+  if (!(await exists(fresh))) {
+    const making = `${fresh}.${process.pid}-${randomPassword().slice(0, 8)}`;
+    await mkdir(making, { recursive: true, mode: 0o700 });
+    try {
+      await kind.initialise(making);
+      await rename(making, fresh);
+    } catch (cause) {
+      await rm(making, { recursive: true, force: true });
+      if (!(await exists(fresh))) {
+        const text = `Expected to initialise a data folder for ${kind.flavor}, got an error.`;
+        throw new ServerError(text, { cause });
+      }
+    }
+  }
+  // Its server's identity is not copied: each server makes its own.
+  await cp(fresh, folder, {
+    recursive: true,
+    mode: constants.COPYFILE_FICLONE,
+    filter: (source) => !source.endsWith('/auto.cnf'),
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
