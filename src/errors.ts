@@ -39,6 +39,11 @@ export class SchemaError extends TidemarkError {
   readonly code = 'schema';
 }
 
+/** The account may not do what is needed, or its password or database is wrong. */
+export class AccessDeniedError extends TidemarkError {
+  readonly code = 'access_denied';
+}
+
 /** A conditional write whose condition does not hold; nothing was written. */
 export class PreconditionFailedError extends TidemarkError {
   readonly code = 'precondition_failed';

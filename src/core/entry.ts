@@ -2,8 +2,8 @@
  * An entry: what one key was in one snapshot of the database, a value or its absence.
  *
  * The as-of is the head of that snapshot; every compare-and-set compares it. In Redis an entry is
- * one string, `<as-of> <version> <kind> <crc32 of the value>\n<value>`, kind `v` for a value and
- * `-` for an absence. A string that does not decode, or whose checksum does not fit, is a miss.
+ * one string, `<as-of> <version> <kind> <crc32>\n<value>`, kind `v` for a value and `-` for an
+ * absence; the checksum covers all the rest. A string that does not decode is a miss.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -45,26 +45,31 @@ export function etagOf(version: number, value: Uint8Array): string {
   return `"${version}-${createHash('sha256').update(value).digest('hex').slice(0, 16)}"`;
 }
 
-const HEADER = /^(\d{1,16}) (\d{1,16}) ([v-]) (\d{1,10})\n/;
+const HEADER = /^((\d{1,16}) (\d{1,16}) ([v-])) (\d{1,10})\n/;
 const HEADER_MAX_BYTES = 16 + 1 + 16 + 1 + 1 + 1 + 10 + 1;
 
 export function encodeEntry(entry: Entry): Buffer {
-  const { asOf, version } = entry;
-  const value = entry.value ?? Buffer.alloc(0);
-  const kind = entry.value === null ? '-' : 'v';
-  return Buffer.concat([Buffer.from(`${asOf} ${version} ${kind} ${crc32(value)}\n`), value]);
+  const head = `${entry.asOf} ${entry.version} ${entry.value === null ? '-' : 'v'}`;
+  const value = entry.value ?? NOTHING;
+  return Buffer.concat([Buffer.from(`${head} ${checksum(head, value)}\n`), value]);
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function checksum(head: string, value: Buffer): number {
+  return crc32(value, crc32(head));
 }
 
 /** The entry in `bytes`, or undefined when they are not one. */
 export function decodeEntry(bytes: Buffer): Entry | undefined {
   const header = HEADER.exec(bytes.toString('latin1', 0, HEADER_MAX_BYTES));
   if (header === null) return undefined;
-  const asOf = Number(header[1]);
-  const version = Number(header[2]);
+  const asOf = Number(header[2]);
+  const version = Number(header[3]);
   if (!Number.isSafeInteger(asOf) || !Number.isSafeInteger(version)) return undefined;
   const value = bytes.subarray(header[0].length);
-  if (crc32(value) !== Number(header[4])) return undefined;
-  if (header[3] === '-') return value.length === 0 ? new Entry(asOf, version, null) : undefined;
+  if (checksum(header[1] ?? '', value) !== Number(header[5])) return undefined;
+  if (header[4] === '-') return value.length === 0 ? new Entry(asOf, version, null) : undefined;
   return new Entry(asOf, version, value);
 }
 

@@ -28,7 +28,8 @@ export function keyFault(key: unknown): string | undefined {
 /** Throws {@link InvalidKeyError} unless `key` can be a key. */
 export function assertKey(key: unknown): asserts key is string {
   const fault = keyFault(key);
-  if (fault !== undefined) throw new InvalidKeyError(`${fault}. Correct the key and send it again.`);
+  if (fault !== undefined)
+    throw new InvalidKeyError(`${fault}. Correct the key and send it again.`);
 }
 
 /** The bucket (0 to buckets - 1) in which a key's entry lives. */

@@ -1,0 +1,39 @@
+/**
+ * Freshness: how long ago, at most, an instance was complete with respect to data center A.
+ *
+ * Data center A writes its clock into the log's row once a second (the heartbeat), through the same
+ * row as every change, so a snapshot that shows a beat shows all that was committed before it.
+ * Two estimates of the beat's age are made and the greater counts, so that no one clock can fake
+ * freshness: the wall-clock difference between B and A, and the monotonic time since the beat,
+ * calibrated by the quickest arrival seen. A clock of B that runs behind cannot make the second
+ * small; a replica that always was late cannot make the first small.
+ * All times are arguments, in ms: `monotonicMs` from a steady clock, `wallMs` since the epoch.
+ */
+
+export interface Now {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+export interface Freshness {
+  /** The newest beat seen, ms since the epoch by A's clock. */
+  readonly beatAtMs: number;
+  /** The smallest (monotonic arrival - beat) seen: the clocks' offset plus the shortest delay. */
+  readonly quickestMs: number;
+}
+
+/** Takes in the beat of a snapshot that the instance has caught up with. A beat that steps back
+ * (A's clock was set, or history was rewritten) starts a new calibration. */
+export function observeBeat(seen: Freshness | undefined, beatAtMs: number, now: Now): Freshness {
+  const offsetMs = now.monotonicMs - beatAtMs;
+  if (seen === undefined || beatAtMs < seen.beatAtMs) return { beatAtMs, quickestMs: offsetMs };
+  return { beatAtMs, quickestMs: Math.min(seen.quickestMs, offsetMs) };
+}
+
+/** The age of the instance's knowledge, in ms; Infinity before the first snapshot. */
+export function ageMs(seen: Freshness | undefined, now: Now): number {
+  if (seen === undefined) return Number.POSITIVE_INFINITY;
+  const byWallMs = now.wallMs - seen.beatAtMs;
+  const byMonotonicMs = now.monotonicMs - seen.beatAtMs - seen.quickestMs;
+  return Math.max(0, byWallMs, byMonotonicMs);
+}

@@ -1,0 +1,199 @@
+/**
+ * The local tier: entries in this process, and the fills that are on their way into it.
+ *
+ * Invariant: an entry held here is the truth as of `applied`. `evict` and `clear` are the only ways
+ * in which `applied` moves; they remove what changed, and raise the floor of fills in flight, so
+ * that a fill that read before the change is not cached after it (R3).
+ * Absences have a cache of their own: a flood of keys that do not exist pushes no value out.
+ */
+import { LRUCache } from 'lru-cache';
+import { mayCache } from '../core/coherence.js';
+import { Entry } from '../core/entry.js';
+import type { Position } from '../core/position.js';
+
+export interface LocalTierOptions {
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly ttlMs: number;
+  readonly maxAbsences: number;
+  readonly negativeTtlMs: number;
+}
+
+/** One fill in flight. `floor` is the version up to which its key was evicted since it took off. */
+export interface Flight<T> {
+  readonly key: string;
+  floor: number;
+  readonly landing: Promise<T>;
+}
+
+const NOWHERE: Position = { version: 0, fingerprint: '' };
+/** What an entry costs beside its value and key: object, map slots, list links. */
+const ENTRY_OVERHEAD_BYTES = 256;
+
+export class LocalTier<T> {
+  readonly #values: LRUCache<string, Entry>;
+  readonly #absences: LRUCache<string, Entry>;
+  readonly #flights = new Map<string, Flight<T>>();
+  /** Flights that newer reads no longer join, but that still must learn their floor. */
+  readonly #detached = new Set<Flight<T>>();
+  #applied = NOWHERE;
+  #lostAsOf = 0;
+
+  constructor(options: LocalTierOptions) {
+    const dispose = (entry: Entry, _key: string, reason: LRUCache.DisposeReason) => {
+      if (reason === 'evict' || reason === 'expire') this.lost(entry.asOf);
+    };
+    this.#values = new LRUCache({
+      max: options.maxEntries,
+      maxSize: options.maxBytes,
+      sizeCalculation: (entry, key) =>
+        (entry.value?.length ?? 0) + key.length * 2 + ENTRY_OVERHEAD_BYTES,
+      ttl: options.ttlMs,
+      noDeleteOnStaleGet: true, // an expired entry is still the answer when nothing else answers
+      dispose,
+    });
+    this.#absences = new LRUCache({
+      max: options.maxAbsences,
+      ttl: options.negativeTtlMs,
+      noDeleteOnStaleGet: true,
+      dispose,
+    });
+  }
+
+  /** The position up to which this tier is coherent. */
+  get applied(): Position {
+    return this.#applied;
+  }
+
+  /** The as-of that an answer from elsewhere must have: not older than `applied`, and not older
+   * than an entry that was served from here and then pushed out. */
+  get requiredAsOf(): number {
+    return Math.max(this.#applied.version, this.#lostAsOf);
+  }
+
+  get entries(): number {
+    return this.#values.size;
+  }
+
+  get absences(): number {
+    return this.#absences.size;
+  }
+
+  get bytes(): number {
+    return this.#values.calculatedSize;
+  }
+
+  get flights(): number {
+    return this.#flights.size + this.#detached.size;
+  }
+
+  get(key: string): Entry | undefined {
+    return this.#values.get(key) ?? this.#absences.get(key);
+  }
+
+  /** Also an entry whose time to live is over; the reconciler has kept it true all the same. */
+  getExpired(key: string): Entry | undefined {
+    const options = { allowStale: true };
+    return this.#values.get(key, options) ?? this.#absences.get(key, options);
+  }
+
+  /** Says that an answer with this as-of was given and is not kept here. */
+  lost(asOf: number): void {
+    this.#lostAsOf = Math.max(this.#lostAsOf, asOf);
+  }
+
+  /** The fill in flight for `key` that a read starting now may share. */
+  flight(key: string): Flight<T> | undefined {
+    return this.#flights.get(key);
+  }
+
+  takeOff(key: string, landing: Promise<T>): Flight<T> {
+    const flight = { key, floor: 0, landing };
+    const before = this.#flights.get(key);
+    if (before !== undefined) this.#detached.add(before);
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  /** Ends a flight; without an entry when it failed. Returns the newest the tier then knows. */
+  land(flight: Flight<T>, entry: Entry | undefined): Entry | undefined {
+    if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
+    this.#detached.delete(flight);
+    if (entry === undefined) return undefined;
+    const held = this.getExpired(flight.key);
+    if (held !== undefined && held.asOf > entry.asOf) return held;
+    if (mayCache(entry.asOf, flight.floor)) this.#set(flight.key, entry);
+    return entry;
+  }
+
+  /** The keys of `keys` that are held here. */
+  held(keys: readonly string[]): string[] {
+    return keys.filter((key) => this.#values.has(key) || this.#absences.has(key));
+  }
+
+  /** Takes in a page: its keys changed at or before `to`. */
+  evict(keys: readonly string[], to: Position): void {
+    for (const key of keys) {
+      const held = this.getExpired(key);
+      if (held !== undefined && held.asOf < to.version) this.#delete(key);
+      this.#raiseFloor(key, to.version);
+    }
+    if (to.version >= this.#applied.version) this.#applied = to;
+  }
+
+  /** Replaces an entry that is held, after its eviction (`onChange: 'refresh'`). */
+  refresh(key: string, entry: Entry): void {
+    if (entry.asOf >= this.#applied.version) this.#set(key, entry);
+  }
+
+  /** Forgets one key, and what is in flight for it. */
+  forget(key: string): void {
+    const held = this.getExpired(key);
+    if (held !== undefined) this.lost(held.asOf);
+    this.#delete(key);
+    this.#raiseFloor(key, Number.POSITIVE_INFINITY);
+  }
+
+  /** Starts again at `position`: nothing that was held or is in flight is trusted. */
+  clear(position: Position): void {
+    this.#values.clear();
+    this.#absences.clear();
+    for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, Number.POSITIVE_INFINITY);
+    for (const flight of this.#detached) flight.floor = Number.POSITIVE_INFINITY;
+    this.#applied = position;
+    this.#lostAsOf = 0;
+  }
+
+  #raiseFloor(key: string, version: number): void {
+    for (const flight of this.#detached) {
+      if (flight.key === key) flight.floor = Math.max(flight.floor, version);
+    }
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    flight.floor = Math.max(flight.floor, version);
+    // A read that starts from now on requires more than this flight may bring: let it fly alone.
+    this.#flights.delete(key);
+    this.#detached.add(flight);
+  }
+
+  #set(key: string, entry: Entry): void {
+    const own = ownBytes(entry);
+    const [into, outOf] =
+      entry.value === null ? [this.#absences, this.#values] : [this.#values, this.#absences];
+    outOf.delete(key);
+    into.set(key, own);
+    if (!into.has(key)) this.lost(entry.asOf); // larger than the whole tier
+  }
+
+  #delete(key: string): void {
+    this.#values.delete(key);
+    this.#absences.delete(key);
+  }
+}
+
+/** An entry whose value does not keep a whole network buffer alive. */
+function ownBytes(entry: Entry): Entry {
+  const { value } = entry;
+  if (value === null || value.buffer.byteLength <= value.length * 2) return entry;
+  return new Entry(entry.asOf, entry.version, Buffer.from(value));
+}

@@ -1,0 +1,392 @@
+/**
+ * The reader: local -> Redis -> MySQL-B, one answer per key at a time.
+ *
+ * Invariant: an answer is never older than one that this reader gave before for the same key, and
+ * never older than the position its instance had reached when the read began.
+ * A read waits only for what its caller asked for (`minVersion`, `maxStalenessMs`) and for a load.
+ * When no tier answers, an expired local entry still does, marked stale.
+ */
+import { EventEmitter } from 'node:events';
+import type { Registry } from 'prom-client';
+import type { Entry } from './core/entry.js';
+import { assertKey } from './core/key.js';
+import type { Page, RebaseReason } from './core/position.js';
+import { Reading, type ReadOptions } from './core/reading.js';
+import { NotFreshError, NotRunningError, UnavailableError } from './errors.js';
+import { type Loaded, Loader } from './loader.js';
+import type { LocalTier } from './local/tier.js';
+import { ReaderMetrics } from './metrics.js';
+import type { ChangeLog } from './mysql/log.js';
+import { PollLoop } from './poll-loop.js';
+import type { Reconciler } from './reconciler.js';
+import type { RedisTier } from './redis/tier.js';
+
+/** The part of pino's logger that Tidemark calls. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface ReaderParts {
+  readonly log: ChangeLog;
+  readonly redis: RedisTier;
+  readonly local: LocalTier<Loaded>;
+  readonly reconciler: Reconciler;
+  readonly logger: Logger;
+  readonly table: string;
+  readonly pollIntervalMs: number;
+  readonly readTimeoutMs: number;
+  readonly staleAfterMs: number;
+  readonly monotonicMs: () => number;
+  readonly random: () => number;
+  /** Closes what was opened for this reader, and nothing else. */
+  readonly close: () => Promise<void>;
+}
+
+export interface ReaderEvents {
+  /** Rows changed: these keys' next reads see the log at `to` or later. */
+  change: [change: { keys: readonly string[]; from: number; to: number }];
+  /** The reader started again from the head of the log; any key may have changed. */
+  rebase: [rebase: { reason: RebaseReason }];
+}
+
+/** A plain object, for people and dashboards. */
+export interface ReaderStatus {
+  readonly ready: boolean;
+  readonly stale: boolean;
+  readonly applied: number;
+  readonly head: number;
+  readonly ageMs: number | null;
+  readonly pollFailures: number;
+  readonly local: { entries: number; absences: number; bytes: number; fillsInFlight: number };
+  readonly redis: {
+    breaker: 'closed' | 'open' | 'half-open';
+    marks: { bucket: number; generation: string | null; version: number | null }[];
+  };
+}
+
+export interface ListOptions {
+  readonly prefix: string;
+  /** The most readings to answer. */
+  readonly limit: number;
+  /** A key (of a previous page's `next`) after which to go on. */
+  readonly after?: string | undefined;
+}
+
+/** A list's values in one answer, in bytes; the page ends early over it. */
+const LIST_BYTES = 8 * 1024 * 1024;
+/** Ready without Redis after this long: an outage of the cache must not keep readers out. */
+const READY_WITHOUT_REDIS_MS = 5_000;
+/** Faults of Redis are logged at most this often, and counted always. */
+const QUIET_MS = 10_000;
+
+export class Reader extends EventEmitter<ReaderEvents> {
+  readonly #parts: ReaderParts;
+  readonly #local: LocalTier<Loaded>;
+  readonly #loop: PollLoop;
+  readonly #loader: Loader;
+  readonly #metrics: ReaderMetrics;
+  #ready = false;
+  #startedAtMs: number | undefined;
+  /** The monotonic time from which on what this instance knows counts as stale. */
+  #staleAtMs = 0;
+  #quietUntilMs = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(parts: ReaderParts) {
+    super();
+    this.#parts = parts;
+    this.#local = parts.local;
+    this.#metrics = new ReaderMetrics(parts);
+    this.#loop = new PollLoop({
+      turn: () => this.#turn(),
+      intervalMs: parts.pollIntervalMs,
+      random: parts.random,
+      onFailure: (error, failures) => this.#pollFailed(error, failures),
+    });
+    this.#loader = new Loader({
+      ...parts,
+      timeoutMs: parts.readTimeoutMs,
+      onRedisFault: (error) => this.#redisFault(error),
+      onFill: (reply) => this.#metrics.filled(reply),
+    });
+    this.#listen(parts.reconciler);
+  }
+
+  /** Starts polling. Resolves when MySQL-B has answered for the first time; reads work from then
+   * on, and `ready` follows when Redis is known to be coherent. Waits while MySQL-B is away.
+   * @throws SchemaError, AccessDeniedError which waiting would not heal */
+  start(): Promise<void> {
+    this.#startedAtMs ??= this.#parts.monotonicMs();
+    return this.#loop.start();
+  }
+
+  /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
+  stop(): Promise<void> {
+    this.#closed ??= this.#loop.stop().then(() => this.#parts.close());
+    return this.#closed;
+  }
+
+  /** Whether traffic should come here: polled once, and Redis coherent or found to be away. */
+  get ready(): boolean {
+    if (this.#closed !== undefined || !this.#parts.reconciler.started) return false;
+    if (this.#ready) return true;
+    const waitedMs = this.#parts.monotonicMs() - (this.#startedAtMs ?? 0);
+    this.#ready = this.#parts.reconciler.marksReachedStart || waitedMs > READY_WITHOUT_REDIS_MS;
+    return this.#ready;
+  }
+
+  /** prom-client metrics, in a registry of this reader's own. */
+  get metrics(): Registry {
+    return this.#metrics.registry;
+  }
+
+  /** The local entry, if there is one, at once: no I/O, no promise. */
+  peek(key: string): Reading | undefined {
+    const entry = this.#local.get(key);
+    if (entry === undefined || !this.#parts.reconciler.started) return undefined;
+    this.#metrics.hits.local += 1;
+    return this.#localReading(key, entry);
+  }
+
+  /** One key. An absent key is an answer, too (`found` is false).
+   * @throws InvalidKeyError, NotFreshError (`minVersion`, `maxStalenessMs` not met in time),
+   * UnavailableError (no tier could answer), NotRunningError */
+  async get(key: string, options: ReadOptions = {}): Promise<Reading> {
+    const hit = needsWait(options) ? undefined : this.peek(key);
+    if (hit !== undefined) return hit;
+    const readings = await this.getMany([key], options);
+    const reading = readings.get(key);
+    if (reading === undefined)
+      throw new UnavailableError(`Expected an answer for one key, got none`);
+    return reading;
+  }
+
+  /** Several keys, each once, in the order given. Each is an answer of its own: not one snapshot.
+   * @throws as `get` does, when any key cannot be answered */
+  async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {
+    for (const key of keys) assertKey(key);
+    this.#assertStarted();
+    const deadlineMs = this.#deadlineMs(options);
+    await this.#waitFor(options, deadlineMs);
+    const missing: string[] = [];
+    const readings = new Map<string, Reading | undefined>();
+    for (const key of keys) {
+      const hit = this.peek(key);
+      if (hit === undefined && !readings.has(key)) missing.push(key);
+      readings.set(key, hit);
+    }
+    if (missing.length === 0) return readings as Map<string, Reading>; // every key was hit
+    const overdue = timer(deadlineMs - this.#parts.monotonicMs());
+    try {
+      for (const [key, landing] of this.#loader.load(missing)) {
+        readings.set(key, await this.#arrival(key, landing, overdue.promise));
+      }
+    } finally {
+      overdue.clear();
+    }
+    return readings as Map<string, Reading>; // every missing key was set just now
+  }
+
+  /** Keys that begin with `prefix`, in the table's order. The list of keys is one snapshot of
+   * MySQL-B; the values come from the tiers. `next` is the `after` of the next page. */
+  async list(
+    options: ListOptions,
+    read: ReadOptions = {},
+  ): Promise<{ asOf: number; readings: Reading[]; next: string | undefined }> {
+    this.#assertStarted();
+    const deadlineMs = this.#deadlineMs(read);
+    await this.#waitFor(read, deadlineMs);
+    const list = await this.#loader.recent(
+      () => this.#parts.log.list(options.prefix, options.after, options.limit),
+      (found) => found.asOf,
+    );
+    let bytes = 0;
+    const kept = list.keys.filter((found, index) => {
+      bytes += found.bytes;
+      return index === 0 || bytes <= LIST_BYTES;
+    });
+    const readings = await this.getMany(
+      kept.map((found) => found.key),
+      { timeoutMs: deadlineMs - this.#parts.monotonicMs() },
+    );
+    const next = kept.length < list.keys.length ? kept.at(-1)?.key : list.next;
+    return { asOf: list.asOf, readings: [...readings.values()].filter((r) => r.found), next };
+  }
+
+  /** Reads `key` from MySQL-B, whatever the caches hold, and caches that. */
+  async refresh(key: string): Promise<Reading> {
+    await this.invalidate(key);
+    return this.get(key);
+  }
+
+  /** Forgets `key` here and in Redis: after a change that went around the triggers. Other readers'
+   * local entries stay. */
+  async invalidate(key: string): Promise<void> {
+    assertKey(key);
+    this.#local.forget(key);
+    await this.#parts.redis.remove(key).catch((error: unknown) => this.#redisFault(error));
+    this.#local.forget(key); // what a read picked up from Redis in the meantime
+  }
+
+  status(): ReaderStatus {
+    const { reconciler, redis } = this.#parts;
+    const ageMs = reconciler.ageMs();
+    return {
+      ready: this.ready,
+      stale: this.#isStale(),
+      applied: this.#local.applied.version,
+      head: reconciler.head,
+      ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
+      pollFailures: this.#loop.failures,
+      local: {
+        entries: this.#local.entries,
+        absences: this.#local.absences,
+        bytes: this.#local.bytes,
+        fillsInFlight: this.#local.flights,
+      },
+      redis: {
+        breaker: redis.breakerState,
+        marks: Array.from({ length: redis.buckets }, (_, bucket) => ({
+          bucket,
+          generation: redis.adopted(bucket) ?? null,
+          version: reconciler.markVersions.get(bucket) ?? null,
+        })),
+      },
+    };
+  }
+
+  async #turn(): Promise<boolean> {
+    const { reconciler, monotonicMs, staleAfterMs } = this.#parts;
+    const more = await reconciler.turn();
+    this.#staleAtMs = monotonicMs() + staleAfterMs - reconciler.ageMs();
+    return more;
+  }
+
+  /** The answer of one load; an expired local entry when it fails. */
+  async #arrival(key: string, landing: Promise<Loaded>, overdue: Promise<never>): Promise<Reading> {
+    try {
+      const { entry, tier } = await Promise.race([landing, overdue]);
+      this.#metrics.hits[tier] += 1;
+      return new Reading(key, entry, entry.asOf, tier, this.#isStale());
+    } catch (error) {
+      const entry = this.#local.getExpired(key);
+      if (entry === undefined) throw error;
+      this.#metrics.hits.local += 1;
+      return new Reading(key, entry, this.#localAsOf(entry), 'local', true);
+    }
+  }
+
+  /** Waits for what the caller demands beyond an ordinary read. */
+  async #waitFor(options: ReadOptions, deadlineMs: number): Promise<void> {
+    if (!needsWait(options)) return;
+    const { minVersion = 0, maxStalenessMs = Number.POSITIVE_INFINITY } = options;
+    const { reconciler, monotonicMs } = this.#parts;
+    const holds = () =>
+      this.#local.applied.version >= minVersion && reconciler.ageMs() <= maxStalenessMs;
+    if (await this.#loop.until(holds, deadlineMs - monotonicMs())) return;
+    if (this.#local.applied.version < minVersion) {
+      throw new NotFreshError(
+        `Expected version ${minVersion} within the read's time, got ${this.#local.applied.version}` +
+          ' so far. Try again, or check replication from data center A.',
+      );
+    }
+    throw new NotFreshError(
+      `Expected to be at most ${maxStalenessMs} ms behind data center A, got ` +
+        `${Math.round(reconciler.ageMs())} ms. Try again, or check replication and the heartbeat ` +
+        '(the write process sends one each second; a bound under that has to wait for it).',
+    );
+  }
+
+  #localReading(key: string, entry: Entry): Reading {
+    return new Reading(key, entry, this.#localAsOf(entry), 'local', this.#isStale());
+  }
+
+  /** What is held here is the truth as of the instance's position. */
+  #localAsOf(entry: Entry): number {
+    return Math.max(entry.asOf, this.#local.applied.version);
+  }
+
+  #isStale(): boolean {
+    return this.#parts.monotonicMs() > this.#staleAtMs;
+  }
+
+  #deadlineMs(options: ReadOptions): number {
+    return this.#parts.monotonicMs() + (options.timeoutMs ?? this.#parts.readTimeoutMs);
+  }
+
+  #assertStarted(): void {
+    if (this.#closed !== undefined) {
+      throw new NotRunningError('Expected a reader that runs, got one that was stopped.');
+    }
+    if (this.#startedAtMs === undefined) {
+      throw new NotRunningError('Expected a reader that runs: call `await reader.start()` first.');
+    }
+    if (!this.#parts.reconciler.started) {
+      throw new UnavailableError(
+        'Expected a first answer from MySQL-B, got none yet. Check MYSQL_B_URL and try again.',
+      );
+    }
+  }
+
+  #listen(reconciler: Reconciler): void {
+    const { logger, table } = this.#parts;
+    reconciler.on('page', (page: Page, keys: readonly string[]) => {
+      const [from, to] = [page.from.version, page.to.version];
+      logger.debug({ table, from, to, keys: keys.length }, 'applied a page of changes');
+      if (keys.length > 0) this.emit('change', { keys, from, to });
+    });
+    reconciler.on('rebase', (reason) => {
+      logger.info(
+        { table, reason, version: this.#local.applied.version },
+        'took the head as position',
+      );
+      this.emit('rebase', { reason });
+    });
+    reconciler.on('generation', (bucket, reason) =>
+      logger.info({ table, bucket, reason }, 'started a new generation in Redis'),
+    );
+    reconciler.on('redis-fault', (error) => this.#redisFault(error));
+  }
+
+  #pollFailed(error: unknown, failures: number): void {
+    this.#metrics.pollFailures += 1;
+    // The 1st, 2nd, 4th, 8th ... in a row: an outage is told, not repeated four times a second.
+    if (Number.isInteger(Math.log2(failures))) {
+      this.#parts.logger.warn({ failures, reason: messageOf(error) }, 'a poll of MySQL-B failed');
+    }
+  }
+
+  #redisFault(error: unknown): void {
+    this.#metrics.redisFaults += 1;
+    const nowMs = this.#parts.monotonicMs();
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + QUIET_MS;
+    const fields = { reason: messageOf(error), faults: this.#metrics.redisFaults };
+    this.#parts.logger.warn(fields, 'Redis took no part; MySQL-B answers instead');
+  }
+}
+
+function needsWait(options: ReadOptions): boolean {
+  return options.minVersion !== undefined || options.maxStalenessMs !== undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** A promise that fails after `ms`; `clear` lets it go. */
+function timer(ms: number): { promise: Promise<never>; clear: () => void } {
+  let clear = () => {};
+  const promise = new Promise<never>((_, reject) => {
+    const handle = setTimeout(
+      () => reject(new UnavailableError("Expected an answer within the read's time, got none.")),
+      Math.max(0, ms),
+    );
+    clear = () => clearTimeout(handle);
+  });
+  promise.catch(() => undefined); // when no load waits for it any more
+  return { promise, clear };
+}

@@ -1,0 +1,238 @@
+/**
+ * The Redis tier: entries shared by all readers of a data center, and the marks that vouch for them.
+ *
+ * Keys of a tracked table live in buckets, one hash tag each, so that every command touches one
+ * Redis Cluster slot: `<prefix>:{<table>:<bucket>}:mark` and `...:<generation>:<key>`.
+ * Invariant: entries and mark of a bucket change together, in one script; reads trust only the
+ * generation that the reconciler has checked against the log and adopted.
+ * A call waits for one short timeout at most. After a few failures in a row the breaker opens, and
+ * calls fail at once until a trial succeeds; a caller treats any failure as a miss.
+ */
+import { readFileSync } from 'node:fs';
+import {
+  BrokenCircuitError,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhen,
+  TaskCancelledError,
+  TimeoutStrategy,
+  timeout,
+  wrap,
+} from 'cockatiel';
+import type { Cluster, Redis } from 'ioredis';
+import { decodeEntry, type Entry, encodeEntry } from '../core/entry.js';
+import { bucketOf } from '../core/key.js';
+import { decodeMark, encodeMark, type Mark } from '../core/mark.js';
+import type { Position } from '../core/position.js';
+
+export type RedisClient = Redis | Cluster;
+
+export interface RedisTierOptions {
+  readonly client: RedisClient;
+  readonly table: string;
+  readonly prefix: string;
+  readonly buckets: number;
+  readonly timeoutMs: number;
+  readonly ttlMs: number;
+  readonly negativeTtlMs: number;
+  /** In [0, 1); spreads the ends of the times to live. */
+  readonly random: () => number;
+}
+
+/** A bucket's mark as Redis holds it: `raw` is what a compare-and-set compares. */
+export interface StoredMark {
+  readonly bucket: number;
+  readonly raw: string;
+  /** Undefined when there is none, or what is there is not one. */
+  readonly mark: Mark | undefined;
+}
+
+export interface StoredEntry {
+  readonly entry: Entry;
+  readonly markVersion: number;
+}
+
+export type ApplyReply = 'applied' | 'done' | 'behind' | 'generation';
+export type FillReply = 'stored' | 'newer' | 'refused' | 'generation';
+
+type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
+type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script>;
+
+const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
+const BREAK_AFTER_FAILURES = 3;
+const TRY_AGAIN_AFTER_MS = 1000;
+/** A page may carry megabytes, and no read waits for it. */
+const APPLY_TIMEOUTS = 20;
+
+export class RedisTier {
+  readonly #options: RedisTierOptions;
+  readonly #client: RedisClient & Scripts;
+  readonly #adopted: (string | undefined)[];
+  /** Only a Redis that does not answer opens the breaker; one that answers an error is quick. */
+  readonly #breaker = circuitBreaker(
+    handleWhen((error) => error.name !== 'ReplyError'),
+    { halfOpenAfter: TRY_AGAIN_AFTER_MS, breaker: new ConsecutiveBreaker(BREAK_AFTER_FAILURES) },
+  );
+  /** Entries that did not decode, since the start. */
+  corruptEntries = 0;
+
+  constructor(options: RedisTierOptions) {
+    this.#options = options;
+    this.#adopted = new Array(options.buckets).fill(undefined);
+    options.client.defineCommand('tidemarkApply', { lua: script('apply') });
+    options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: script('fill') });
+    options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: script('begin') });
+    this.#client = options.client as RedisClient & Scripts; // defineCommand adds them, untyped
+  }
+
+  get buckets(): number {
+    return this.#options.buckets;
+  }
+
+  get breakerState(): 'closed' | 'open' | 'half-open' {
+    if (this.#breaker.state === CircuitState.Closed) return 'closed';
+    return this.#breaker.state === CircuitState.HalfOpen ? 'half-open' : 'open';
+  }
+
+  /** The generation that reads of `key` trust; undefined before the reconciler adopted one. */
+  generationFor(key: string): string | undefined {
+    return this.#adopted[bucketOf(key, this.#options.buckets)];
+  }
+
+  adopted(bucket: number): string | undefined {
+    return this.#adopted[bucket];
+  }
+
+  /** Says that `generation` (undefined: none) was checked against the log and may be read. */
+  adopt(bucket: number, generation: string | undefined): void {
+    this.#adopted[bucket] = generation;
+  }
+
+  /** The marks of all buckets. */
+  async marks(): Promise<StoredMark[]> {
+    const buckets = this.#adopted.map((_, bucket) => bucket);
+    return this.#call(() =>
+      Promise.all(
+        buckets.map(async (bucket) => {
+          const [raw] = await this.#client.mget(this.#markKey(bucket));
+          return { bucket, raw: raw ?? '', mark: decodeMark(raw ?? '') };
+        }),
+      ),
+    );
+  }
+
+  /** Starts a new generation in a bucket, unless its mark is no longer `stored`. */
+  async begin(stored: StoredMark, mark: Mark): Promise<boolean> {
+    const key = this.#markKey(stored.bucket);
+    const args = [key, stored.raw, encodeMark(mark)];
+    return (await this.#call(() => this.#client.tidemarkBegin(...args))) === 'begun';
+  }
+
+  /** Writes the entries that fall into `bucket` and moves its mark from `from` to `to`. */
+  async apply(
+    bucket: number,
+    generation: string,
+    page: { readonly from: Position; readonly to: Position },
+    entries: ReadonlyMap<string, Entry>,
+  ): Promise<ApplyReply> {
+    const mine = [...entries].filter(([key]) => bucketOf(key, this.#options.buckets) === bucket);
+    const keys = [this.#markKey(bucket), ...mine.map(([key]) => this.#entryKey(key, generation))];
+    const mark = encodeMark({ generation, position: page.to });
+    const args = [generation, page.from.version, page.to.version, mark];
+    const values = mine.flatMap(([, entry]) => [
+      entry.asOf,
+      this.#ttlMs(entry),
+      encodeEntry(entry),
+    ]);
+    const reply = await this.#call(
+      () => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),
+      this.#options.timeoutMs * APPLY_TIMEOUTS,
+    );
+    return reply as ApplyReply; // the replies of apply.lua
+  }
+
+  /** The entries of the adopted generation that are there, with the mark that vouches for each.
+   * Whether one is recent enough is for the caller to judge (R2). */
+  async read(keys: readonly string[]): Promise<Map<string, StoredEntry>> {
+    const found = new Map<string, StoredEntry>();
+    const byBucket = new Map<number, string[]>();
+    for (const key of keys) {
+      const bucket = bucketOf(key, this.#options.buckets);
+      byBucket.set(bucket, [...(byBucket.get(bucket) ?? []), key]);
+    }
+    const reads = [...byBucket].filter(([bucket]) => this.#adopted[bucket] !== undefined);
+    if (reads.length === 0) return found;
+    await this.#call(() =>
+      Promise.all(reads.map(([bucket, mine]) => this.#readBucket(bucket, mine, found))),
+    );
+    return found;
+  }
+
+  async #readBucket(bucket: number, keys: string[], found: Map<string, StoredEntry>) {
+    const generation = this.#adopted[bucket];
+    if (generation === undefined) return;
+    const names = keys.map((key) => this.#entryKey(key, generation));
+    const [rawMark, ...values] = await this.#client.mgetBuffer(this.#markKey(bucket), ...names);
+    const mark = decodeMark(rawMark?.toString() ?? '');
+    if (mark === undefined || mark.generation !== generation) return;
+    keys.forEach((key, index) => {
+      const bytes = values[index];
+      if (bytes == null) return;
+      const entry = decodeEntry(bytes);
+      if (entry !== undefined) found.set(key, { entry, markVersion: mark.position.version });
+      else {
+        this.corruptEntries += 1;
+        // Removing is always safe, and makes room for the fill that follows. A failure changes
+        // nothing: the next read finds the entry corrupt again.
+        this.#client.del(names[index] ?? '').catch(() => undefined);
+      }
+    });
+  }
+
+  /** Stores what was loaded from MySQL; `generation` as it was before the load began. */
+  async fill(key: string, entry: Entry, generation: string): Promise<FillReply> {
+    const bucket = bucketOf(key, this.#options.buckets);
+    const keys = [this.#markKey(bucket), this.#entryKey(key, generation)];
+    const args = [generation, entry.asOf, this.#ttlMs(entry), encodeEntry(entry)];
+    const reply = await this.#call(() => this.#client.tidemarkFill(...keys, ...args));
+    return reply as FillReply; // the replies of fill.lua
+  }
+
+  /** Removes the entry of `key`, which is always safe. */
+  async remove(key: string): Promise<void> {
+    const generation = this.generationFor(key);
+    if (generation === undefined) return;
+    await this.#call(() => this.#client.del(this.#entryKey(key, generation)));
+  }
+
+  #call<T>(task: () => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {
+    return wrap(this.#breaker, timeout(timeoutMs, TimeoutStrategy.Aggressive)).execute(task);
+  }
+
+  #ttlMs(entry: Entry): number {
+    const { ttlMs, negativeTtlMs, random } = this.#options;
+    const fullMs = entry.value === null ? Math.min(ttlMs, negativeTtlMs) : ttlMs;
+    return Math.max(1, Math.round(fullMs * (0.9 + 0.1 * random())));
+  }
+
+  #markKey(bucket: number): string {
+    return `${this.#tag(bucket)}:mark`;
+  }
+
+  #entryKey(key: string, generation: string): string {
+    return `${this.#tag(bucketOf(key, this.#options.buckets))}:${generation}:${key}`;
+  }
+
+  /** A division into another number of buckets shares nothing with this one: its marks would vouch
+   * for entries that it does not write. */
+  #tag(bucket: number): string {
+    const { prefix, table, buckets } = this.#options;
+    return `${prefix}:{${table}:${bucket}${buckets === 1 ? '' : `/${buckets}`}}`;
+  }
+}
+
+/** Whether Redis did not answer (as opposed to: answered with an error). */
+export function isNoAnswer(error: unknown): boolean {
+  return error instanceof BrokenCircuitError || error instanceof TaskCancelledError;
+}
