@@ -20,12 +20,10 @@ import { atExit } from './exit.js';
 import { mariadbKind } from './mariadb.js';
 import { mysqlKind } from './mysql.js';
 import { createRedis, type RedisServer } from './redis.js';
-import { ServerError } from './server-process.js';
+import { untilCaughtUp } from './replication.js';
 
 export type { DatabaseServer, Endpoint, Flavor } from './database-server.js';
 export type { RedisServer } from './redis.js';
-
-const CAUGHT_UP_TIMEOUT_S = 60;
 
 export interface DataCentersOptions {
   flavor: Flavor;
@@ -107,14 +105,10 @@ class RunningDataCenters implements DataCenters {
   }
 
   async caughtUp(): Promise<void> {
-    const [source] = await this.a.query(this.kind.position, [], '');
-    const position = String(source?.position ?? '');
-    const [waited] = await this.b.query(this.kind.waitFor, [position, CAUGHT_UP_TIMEOUT_S], '');
-    if (waited?.late === 0) return;
-    const [status] = await this.b.query(this.kind.replicaStatus, [], '');
-    const faults = [status?.Last_IO_Error, status?.Last_SQL_Error].filter(Boolean).join(' ');
-    throw new ServerError(
-      `Expected B to reach ${position} within ${CAUGHT_UP_TIMEOUT_S} s, it did not. ${faults}`,
+    await untilCaughtUp(
+      this.flavor,
+      (sql, values) => this.a.query(sql, values, ''),
+      (sql, values) => this.b.query(sql, values, ''),
     );
   }
 

@@ -48,11 +48,6 @@ export interface ServerKind {
   follow(replica: Connection, source: Endpoint): Promise<void>;
   readonly startReplication: string;
   readonly stopReplication: string;
-  /** Selects `position`: all that the source has committed. */
-  readonly position: string;
-  /** Waits for a position (?) at most some seconds (?); selects `late`: 0 when it was reached. */
-  readonly waitFor: string;
-  readonly replicaStatus: string;
 }
 
 export const REPLICATION_USER = 'tidemark_replica';

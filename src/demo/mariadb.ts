@@ -49,8 +49,5 @@ export function mariadbKind(): ServerKind {
     },
     startReplication: 'START SLAVE',
     stopReplication: 'STOP SLAVE',
-    position: 'SELECT @@global.gtid_binlog_pos AS position',
-    waitFor: 'SELECT MASTER_GTID_WAIT(?, ?) AS late',
-    replicaStatus: 'SHOW SLAVE STATUS',
   };
 }

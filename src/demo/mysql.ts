@@ -46,8 +46,5 @@ export function mysqlKind(): ServerKind {
     },
     startReplication: 'START REPLICA',
     stopReplication: 'STOP REPLICA',
-    position: 'SELECT @@global.gtid_executed AS position',
-    waitFor: 'SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late',
-    replicaStatus: 'SHOW REPLICA STATUS',
   };
 }

@@ -7,6 +7,9 @@ import { Redis } from 'ioredis';
 import { findRedis, required } from './programs.js';
 import { freePort, LOOPBACK, ServerProcess } from './server-process.js';
 
+// Many, so that each test can have its own.
+const DATABASES = 10_000;
+
 export interface RedisServer {
   readonly host: string;
   readonly port: number;
@@ -28,13 +31,13 @@ export async function createRedis(folder: string): Promise<RedisServer> {
   const port = await freePort();
   const own = new ServerProcess({ name: 'redis', folder, program, answers: () => ping(port) });
   const fixed = ['--bind', LOOPBACK, '--port', String(port), '--dir', folder];
+  const plain = ['--save', '', '--appendonly', 'no', '--databases', String(DATABASES)];
   return {
     host: LOOPBACK,
     port,
     folder,
     url: () => `redis://${LOOPBACK}:${port}`,
-    start: ({ args = [] } = {}) =>
-      own.start([...fixed, '--save', '', '--appendonly', 'no', ...args]),
+    start: ({ args = [] } = {}) => own.start([...fixed, ...plain, ...args]),
     stop: () => own.stop(),
     kill: () => own.kill(),
     pause: () => own.pause(),
