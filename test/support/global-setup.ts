@@ -1,0 +1,86 @@
+/**
+ * Starts both data centers of each flavor once for the whole run.
+ *
+ * With CI=true the run fails when a flavor was not exercised: nothing was written to a tracked
+ * table of its source.
+ */
+import type { RowDataPacket } from 'mysql2/promise';
+import { createConnection } from 'mysql2/promise';
+import type { TestProject } from 'vitest/node';
+import { type DataCenters, type Flavor, startDataCenters } from '../../src/demo/data-centers.js';
+
+export interface ProvidedDataCenters {
+  readonly flavor: Flavor;
+  /** Without a database. */
+  readonly a: string;
+  readonly b: string;
+  readonly redis: string;
+}
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    dataCenters: readonly ProvidedDataCenters[];
+  }
+}
+
+const ALL: readonly Flavor[] = ['mysql', 'mariadb'];
+export const EVIDENCE_DATABASE = 'tidemark_evidence';
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const starting = wantedFlavors().map((flavor) => startDataCenters({ flavor }));
+  const settled = await Promise.allSettled(starting);
+  const running = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  try {
+    await Promise.all(starting);
+    for (const { a } of running) await prepareEvidence(a.url(''));
+    project.provide('dataCenters', running.map(provided));
+  } catch (error) {
+    await Promise.all(running.map((one) => one.stop()));
+    throw error;
+  }
+  return async () => {
+    try {
+      if (process.env.CI === 'true') await assertExercised(running);
+    } finally {
+      await Promise.all(running.map((one) => one.stop()));
+    }
+  };
+}
+
+function wantedFlavors(): Flavor[] {
+  const names = (process.env.TIDEMARK_FLAVORS ?? ALL.join(',')).split(',').filter(Boolean);
+  return names.map((name) => {
+    const flavor = ALL.find((one) => one === name);
+    if (flavor === undefined) throw new Error(`Expected TIDEMARK_FLAVORS of ${ALL}, got ${name}`);
+    return flavor;
+  });
+}
+
+function provided({ flavor, a, b, redis }: DataCenters): ProvidedDataCenters {
+  return { flavor, a: a.url(''), b: b.url(''), redis: redis.url() };
+}
+
+async function prepareEvidence(url: string): Promise<void> {
+  const connection = await createConnection(url);
+  await connection.query(`CREATE DATABASE ${EVIDENCE_DATABASE}`);
+  await connection.query(`CREATE TABLE ${EVIDENCE_DATABASE}.heads (head BIGINT UNSIGNED NOT NULL)`);
+  await connection.end();
+}
+
+async function assertExercised(running: readonly DataCenters[]): Promise<void> {
+  for (const flavor of ALL) {
+    const centers = running.find((one) => one.flavor === flavor);
+    const changes = centers === undefined ? 0 : await countChanges(centers.a.url(''));
+    console.log(`${flavor}: ${changes} tracked changes in databases of tests`);
+    if (changes === 0) throw new Error(`Expected ${flavor} to be exercised, it was not.`);
+  }
+}
+
+async function countChanges(url: string): Promise<number> {
+  const connection = await createConnection(url);
+  const [rows] = await connection.query<RowDataPacket[]>(
+    `SELECT CAST(COALESCE(SUM(head - 1), 0) AS UNSIGNED) AS changes FROM ${EVIDENCE_DATABASE}.heads`,
+  );
+  await connection.end();
+  return Number(rows[0]?.changes);
+}
