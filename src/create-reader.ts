@@ -1,4 +1,5 @@
 /** Puts a reader together: from URLs, or from clients that the service has already. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
 import { pino } from 'pino';
 import { DEFAULT_TABLE, type TableNames } from './core/table.js';
@@ -127,6 +128,7 @@ export function createReader(options: CreateReaderOptions): Reader {
     logger,
     table: names.table,
     monotonicMs,
+    sleep,
     random: Math.random,
     close,
   });

@@ -6,7 +6,6 @@
  * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
  * it is cached locally only when its key did not change while it was in flight (R3).
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { answersRead, asOfInRedis } from './core/coherence.js';
 import { Entry } from './core/entry.js';
 import type { Tier } from './core/reading.js';
@@ -28,6 +27,7 @@ export interface LoaderOptions {
   /** How long a load tries, in ms, whoever waits for it. */
   readonly timeoutMs: number;
   readonly monotonicMs: () => number;
+  readonly sleep: (ms: number) => Promise<unknown>;
   readonly onRedisFault: (error: unknown) => void;
   readonly onFill: (reply: FillReply) => void;
 }
@@ -128,7 +128,7 @@ export class Loader {
             'replica that lags. Check replication on all hosts behind MYSQL_B_URL.',
         );
       }
-      await delay(retryMs);
+      await this.#options.sleep(retryMs);
     }
   }
 

@@ -40,6 +40,7 @@ export interface ReaderParts {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly monotonicMs: () => number;
+  readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;
   /** Closes what was opened for this reader, and nothing else. */
   readonly close: () => Promise<void>;

@@ -165,10 +165,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const entries = await this.#options.log.fetch(keys);
     for (const entry of entries.values()) {
       if (entry.asOf >= page.to.version) continue;
-      throw new UnavailableError(
-        `Expected MySQL-B at version ${page.to.version} or later, got ${entry.asOf}: ` +
-          'another replica, which lags. The next poll tries again.',
-      );
+      throw laggingReplica(page.to.version, entry.asOf);
     }
     return entries;
   }
@@ -290,13 +287,18 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** Starts again from the head of the log, trusting nothing that was held. */
   async #rebase(reason: RebaseReason): Promise<boolean> {
     const tip = await this.#options.log.tip();
+    const rewritten = reason === 'regressed' || reason === 'diverged';
+    if (!rewritten && tip.head < this.#local.applied.version) {
+      throw laggingReplica(this.#local.applied.version, tip.head);
+    }
     const row = tip.rows[0];
-    this.#local.clear(row === undefined ? { version: tip.head, fingerprint: '' } : positionOf(row));
+    const position = row === undefined ? { version: tip.head, fingerprint: '' } : positionOf(row);
+    this.#local.clear(position, rewritten);
     // A mark is trusted again after a turn has judged it by the log as it is now. When history was
     // rewritten none is: a fill ahead of its mark may hold a value that was lost.
     for (let bucket = 0; bucket < this.#options.redis.buckets; bucket++) {
       this.#options.redis.adopt(bucket, undefined);
-      if (reason === 'regressed' || reason === 'diverged') this.#rewritten.add(bucket);
+      if (rewritten) this.#rewritten.add(bucket);
     }
     this.#behindSinceMs = undefined;
     this.#pendingBeat = undefined;
@@ -317,6 +319,13 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#freshness = observeBeat(this.#freshness, this.#pendingBeat.beatAtMs, this.#options.now());
     this.#pendingBeat = undefined;
   }
+}
+
+function laggingReplica(expected: number, got: number): UnavailableError {
+  return new UnavailableError(
+    `Expected MySQL-B at version ${expected} or later, got ${got}: another replica, which lags. ` +
+      'The next poll tries again.',
+  );
 }
 
 interface JudgedMark {

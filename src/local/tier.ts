@@ -23,6 +23,8 @@ export interface LocalTierOptions {
 export interface Flight<T> {
   readonly key: string;
   floor: number;
+  /** It took off in a history that is no more: its as-of means nothing now. */
+  foreign: boolean;
   readonly landing: Promise<T>;
 }
 
@@ -41,7 +43,7 @@ export class LocalTier<T> {
 
   constructor(options: LocalTierOptions) {
     const dispose = (entry: Entry, _key: string, reason: LRUCache.DisposeReason) => {
-      if (reason === 'evict' || reason === 'expire') this.lost(entry.asOf);
+      if (reason !== 'set') this.lost(entry.asOf);
     };
     this.#values = new LRUCache({
       max: options.maxEntries,
@@ -108,7 +110,7 @@ export class LocalTier<T> {
   }
 
   takeOff(key: string, landing: Promise<T>): Flight<T> {
-    const flight = { key, floor: 0, landing };
+    const flight = { key, floor: 0, foreign: false, landing };
     const before = this.#flights.get(key);
     if (before !== undefined) this.#detached.add(before);
     this.#flights.set(key, flight);
@@ -120,9 +122,11 @@ export class LocalTier<T> {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
     this.#detached.delete(flight);
     if (entry === undefined) return undefined;
+    if (flight.foreign) return entry;
     const held = this.getExpired(flight.key);
     if (held !== undefined && held.asOf > entry.asOf) return held;
     if (mayCache(entry.asOf, flight.floor)) this.#set(flight.key, entry);
+    else this.lost(entry.asOf);
     return entry;
   }
 
@@ -141,27 +145,30 @@ export class LocalTier<T> {
     if (to.version >= this.#applied.version) this.#applied = to;
   }
 
-  /** Replaces an entry that is held, after its eviction (`onChange: 'refresh'`). */
+  /** Puts back an entry that a page evicted (`onChange: 'refresh'`), unless a newer one is here. */
   refresh(key: string, entry: Entry): void {
-    if (entry.asOf >= this.#applied.version) this.#set(key, entry);
+    const held = this.getExpired(key);
+    if (held === undefined || held.asOf < entry.asOf) this.#set(key, entry);
   }
 
   /** Forgets one key, and what is in flight for it. */
   forget(key: string): void {
-    const held = this.getExpired(key);
-    if (held !== undefined) this.lost(held.asOf);
     this.#delete(key);
     this.#raiseFloor(key, Number.POSITIVE_INFINITY);
   }
 
-  /** Starts again at `position`: nothing that was held or is in flight is trusted. */
-  clear(position: Position): void {
+  /** Starts again at `position`: nothing that is held is trusted, nor what is in flight from before
+   * it. When history was rewritten, no as-of from before means anything any more. */
+  clear(position: Position, rewritten: boolean): void {
     this.#values.clear();
     this.#absences.clear();
-    for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, Number.POSITIVE_INFINITY);
-    for (const flight of this.#detached) flight.floor = Number.POSITIVE_INFINITY;
+    for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, position.version);
+    for (const flight of this.#detached) {
+      flight.floor = Math.max(flight.floor, position.version);
+      flight.foreign ||= rewritten;
+    }
     this.#applied = position;
-    this.#lostAsOf = 0;
+    if (rewritten) this.#lostAsOf = 0;
   }
 
   #raiseFloor(key: string, version: number): void {
