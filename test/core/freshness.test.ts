@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { backoffMs, jittered } from '../../src/core/backoff.js';
+import { ageMs, type Freshness, observeBeat } from '../../src/core/freshness.js';
+
+/** Beats made at true times, seen after a delay, by clocks with an offset each. */
+const histories = fc.record({
+  delaysMs: fc.array(fc.integer({ min: 0, max: 60_000 }), { minLength: 1, maxLength: 20 }),
+  monotonicOffsetMs: fc.integer({ min: -1e9, max: 1e9 }),
+});
+
+test('nothing is known before the first beat', () => {
+  expect(ageMs(undefined, { monotonicMs: 0, wallMs: 0 })).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('with clocks that agree, the age is never under the truth', () => {
+  fc.assert(
+    fc.property(histories, fc.nat(100_000), ({ delaysMs, monotonicOffsetMs }, laterMs) => {
+      let seen: Freshness | undefined;
+      let wallMs = 0;
+      delaysMs.forEach((delayMs, index) => {
+        wallMs = Math.max(wallMs, index * 1_000 + delayMs);
+        const now = { wallMs, monotonicMs: wallMs + monotonicOffsetMs };
+        seen = observeBeat(seen, index * 1_000, now);
+      });
+      wallMs += laterMs;
+      const trueAgeMs = wallMs - (delaysMs.length - 1) * 1_000;
+      const age = ageMs(seen, { wallMs, monotonicMs: wallMs + monotonicOffsetMs });
+      expect(age).toBeGreaterThanOrEqual(trueAgeMs);
+    }),
+  );
+});
+
+test('a clock of B that is behind cannot make a stopped replication look fresh', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 1e8 }), fc.nat(100_000), (behindMs, stoppedMs) => {
+      const clock = (trueMs: number) => ({ monotonicMs: trueMs, wallMs: trueMs - behindMs });
+      let seen = observeBeat(undefined, 1_000, clock(1_010));
+      seen = observeBeat(seen, 2_000, clock(2_500));
+      expect(ageMs(seen, clock(2_000 + stoppedMs))).toBeGreaterThanOrEqual(stoppedMs - 10);
+    }),
+  );
+});
+
+test('a heartbeat that steps back (the clock of A was set) starts a new calibration', () => {
+  const seen = observeBeat(undefined, 3_600_000, { monotonicMs: 0, wallMs: 0 });
+  const after = observeBeat(seen, 1_000, { monotonicMs: 1_000, wallMs: 1_000 });
+  expect(ageMs(after, { monotonicMs: 1_500, wallMs: 1_500 })).toBe(500);
+});
+
+test('delays stay within a tenth of the interval, and double up to their bound', () => {
+  fc.assert(
+    fc.property(
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      fc.integer({ min: 1, max: 99 }),
+      (random, failures) => {
+        expect(Math.abs(jittered(100, random) - 100)).toBeLessThanOrEqual(10);
+        const delayMs = backoffMs(failures, 100, 2_000, random);
+        expect(delayMs).toBeGreaterThanOrEqual(90);
+        expect(delayMs).toBeLessThanOrEqual(2_200);
+      },
+    ),
+  );
+  expect([1, 2, 3].map((failures) => backoffMs(failures, 100, 2_000, 0.5))).toEqual([
+    100, 200, 400,
+  ]);
+});

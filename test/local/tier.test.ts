@@ -1,0 +1,183 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { Entry } from '../../src/core/entry.js';
+import { LocalTier } from '../../src/local/tier.js';
+
+const at = (version: number) => ({ version, fingerprint: `f${version}` });
+const value = (asOf: number, text = 'v') => new Entry(asOf, asOf, Buffer.from(text));
+const pending = new Promise<never>(() => {});
+
+let tier: LocalTier<never>;
+beforeEach(() => {
+  tier = small({});
+});
+
+function small(options: { maxEntries?: number; maxBytes?: number; ttlMs?: number }) {
+  const made = new LocalTier<never>({
+    maxEntries: 10,
+    maxBytes: 1e6,
+    ttlMs: 1e6,
+    maxAbsences: 10,
+    negativeTtlMs: 1e6,
+    ...options,
+  });
+  made.clear(at(1), false);
+  return made;
+}
+
+function fill(key: string, entry: Entry, into = tier) {
+  return into.land(into.takeOff(key, pending), entry);
+}
+
+describe('a fill', () => {
+  test('is cached when nothing changed on the way', () => {
+    fill('a', value(1));
+    expect(tier.get('a')?.asOf).toBe(1);
+  });
+
+  test('that read before a change is returned but not cached after it (R3)', () => {
+    // take off (as of 1) ---- page: a changes at 2 ---- land
+    const flight = tier.takeOff('a', pending);
+    tier.evict(['a'], at(2));
+    expect(tier.land(flight, value(1))?.asOf).toBe(1);
+    expect(tier.get('a')).toBeUndefined();
+  });
+
+  test('that read after the change is cached', () => {
+    const flight = tier.takeOff('a', pending);
+    tier.evict(['a'], at(2));
+    tier.land(flight, value(2));
+    expect(tier.get('a')?.asOf).toBe(2);
+  });
+
+  test('of another key is not held up by the change', () => {
+    const flight = tier.takeOff('b', pending);
+    tier.evict(['a'], at(2));
+    tier.land(flight, value(1));
+    expect(tier.get('b')?.asOf).toBe(1);
+  });
+
+  test('is not joined by a read that starts after the change', () => {
+    const flight = tier.takeOff('a', pending);
+    expect(tier.flight('a')).toBe(flight);
+    tier.evict(['a'], at(2));
+    expect(tier.flight('a')).toBeUndefined();
+  });
+
+  test('never puts an older entry over a newer one, and answers with the newer', () => {
+    const slow = tier.takeOff('a', pending);
+    fill('a', value(7));
+    expect(tier.land(slow, value(3))?.asOf).toBe(7);
+    expect(tier.get('a')?.asOf).toBe(7);
+  });
+
+  test('from before a rebase is cached only when it is at least as recent', () => {
+    const [older, newer] = [tier.takeOff('a', pending), tier.takeOff('b', pending)];
+    tier.clear(at(5), false);
+    tier.land(older, value(4));
+    tier.land(newer, value(6));
+    expect(tier.get('a')).toBeUndefined();
+    expect(tier.get('b')?.asOf).toBe(6);
+  });
+
+  test('from a history that was rewritten is never cached, and demands nothing', () => {
+    const flight = tier.takeOff('a', pending);
+    tier.clear(at(5), true);
+    tier.land(flight, value(99));
+    expect(tier.get('a')).toBeUndefined();
+    expect(tier.requiredAsOf).toBe(5);
+  });
+
+  test('leaves nothing behind, however it ends', () => {
+    const flights = ['a', 'a', 'b'].map((key) => tier.takeOff(key, pending));
+    tier.evict(['a'], at(2));
+    flights.forEach((flight, index) => {
+      tier.land(flight, index === 0 ? undefined : value(2));
+    });
+    expect(tier.flights).toBe(0);
+  });
+});
+
+describe('what an answer from elsewhere must have', () => {
+  test('is the position, and it never goes back with a page', () => {
+    tier.evict([], at(4));
+    tier.evict([], at(3));
+    expect(tier.requiredAsOf).toBe(4);
+  });
+
+  test.each<[string, () => LocalTier<never>]>([
+    [
+      'pushed out by others',
+      () => {
+        const tiny = small({ maxEntries: 1 });
+        fill('a', value(7), tiny);
+        fill('b', value(2), tiny);
+        return tiny;
+      },
+    ],
+    [
+      'too large to be held',
+      () => {
+        const tiny = small({ maxBytes: 300 });
+        fill('a', value(7, 'x'.repeat(400)), tiny);
+        return tiny;
+      },
+    ],
+    [
+      'cleared by a rebase',
+      () => {
+        fill('a', value(7));
+        tier.clear(at(3), false);
+        return tier;
+      },
+    ],
+    [
+      'forgotten on demand',
+      () => {
+        fill('a', value(7));
+        tier.forget('a');
+        return tier;
+      },
+    ],
+  ])('is what was shown and then %s', (_, make) => {
+    expect(make().requiredAsOf).toBe(7);
+  });
+});
+
+describe('a page', () => {
+  test('removes what it names and keeps what is newer than it', () => {
+    fill('a', value(1));
+    fill('b', value(9));
+    fill('c', value(1));
+    tier.evict(['a', 'b'], at(5));
+    expect([tier.get('a'), tier.get('b')?.asOf, tier.get('c')?.asOf]).toEqual([undefined, 9, 1]);
+  });
+
+  test('removes absences, too, and an absence takes the place of a value', () => {
+    fill('a', value(1));
+    fill('a', new Entry(2, 0, null));
+    expect(tier.get('a')?.value).toBeNull();
+    expect(tier.entries + tier.absences).toBe(1);
+    tier.evict(['a'], at(3));
+    expect(tier.get('a')).toBeUndefined();
+  });
+
+  test('refreshes what was held, but not over something newer', () => {
+    fill('a', value(9));
+    tier.evict(['a'], at(5));
+    tier.refresh('a', value(6));
+    expect(tier.get('a')?.asOf).toBe(9);
+  });
+});
+
+test('a flood of absent keys pushes no value out', () => {
+  fill('a', value(1));
+  for (let index = 0; index < 100; index++) fill(`absent ${index}`, new Entry(1, 0, null));
+  expect(tier.get('a')).toBeDefined();
+  expect(tier.absences).toBe(10);
+});
+
+test('a small value does not keep a large network buffer alive', () => {
+  const packet = Buffer.alloc(1_000_000, 'x');
+  fill('a', new Entry(1, 1, packet.subarray(10, 20)));
+  expect(tier.get('a')?.value?.buffer.byteLength).toBeLessThan(100_000);
+});
