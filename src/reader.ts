@@ -181,9 +181,13 @@ export class Reader extends EventEmitter<ReaderEvents> {
     }
     if (missing.length === 0) return readings as Map<string, Reading>; // every key was hit
     const overdue = timer(deadlineMs - this.#parts.monotonicMs());
+    // A load that was in flight already is joined only while its key did not change: what it brings
+    // is the truth as of now, even if it read before.
+    const fromAsOf = this.#local.applied.version;
     try {
       for (const [key, landing] of this.#loader.load(missing)) {
-        readings.set(key, await this.#arrival(key, landing, overdue.promise));
+        const loaded = Promise.race([landing, overdue.promise]);
+        readings.set(key, await this.#arrival(key, loaded, fromAsOf));
       }
     } finally {
       overdue.clear();
@@ -267,11 +271,12 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   /** The answer of one load; an expired local entry when it fails. */
-  async #arrival(key: string, landing: Promise<Loaded>, overdue: Promise<never>): Promise<Reading> {
+  async #arrival(key: string, loaded: Promise<Loaded>, fromAsOf: number): Promise<Reading> {
     try {
-      const { entry, tier } = await Promise.race([landing, overdue]);
+      const { entry, tier } = await loaded;
       this.#metrics.hits[tier] += 1;
-      return new Reading(key, entry, entry.asOf, tier, this.#isStale());
+      const asOf = Math.max(entry.asOf, fromAsOf);
+      return new Reading(key, entry, asOf, tier, this.#isStale());
     } catch (error) {
       const entry = this.#local.getExpired(key);
       if (entry === undefined) throw error;
