@@ -10,12 +10,10 @@
  */
 import { readFileSync } from 'node:fs';
 import {
-  BrokenCircuitError,
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
   handleWhen,
-  TaskCancelledError,
   TimeoutStrategy,
   timeout,
   wrap,
@@ -230,9 +228,4 @@ export class RedisTier {
     const { prefix, table, buckets } = this.#options;
     return `${prefix}:{${table}:${bucket}${buckets === 1 ? '' : `/${buckets}`}}`;
   }
-}
-
-/** Whether Redis did not answer (as opposed to: answered with an error). */
-export function isNoAnswer(error: unknown): boolean {
-  return error instanceof BrokenCircuitError || error instanceof TaskCancelledError;
 }
