@@ -6,8 +6,8 @@
  * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
  * it is cached locally only when its key did not change while it was in flight (R3).
  */
-import { answersRead, asOfInRedis } from './core/coherence.js';
-import { Entry } from './core/entry.js';
+import { answersRead } from './core/coherence.js';
+import type { Entry } from './core/entry.js';
 import type { Tier } from './core/reading.js';
 import { UnavailableError } from './errors.js';
 import type { Flight, LocalTier } from './local/tier.js';
@@ -102,10 +102,8 @@ export class Loader {
     const loaded = new Map<string, Loaded>();
     const requiredAsOf = this.#local.requiredAsOf;
     try {
-      for (const [key, { entry, markVersion }] of await this.#options.redis.read(keys)) {
-        const asOf = asOfInRedis(entry.asOf, markVersion);
-        if (!answersRead(asOf, requiredAsOf)) continue;
-        loaded.set(key, { entry: new Entry(asOf, entry.version, entry.value), tier: 'redis' });
+      for (const [key, entry] of await this.#options.redis.read(keys)) {
+        if (answersRead(entry.asOf, requiredAsOf)) loaded.set(key, { entry, tier: 'redis' });
       }
     } catch (error) {
       this.#options.onRedisFault(error);

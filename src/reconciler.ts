@@ -71,8 +71,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** A snapshot's beat that counts once the instance has caught up with its head. */
   #pendingBeat: { readonly head: number; readonly beatAtMs: number } | undefined;
   #behindSinceMs: number | undefined;
-  /** Buckets whose entries may come from a history that is no more. */
-  readonly #rewritten = new Set<number>();
+  #sightingsBehindSinceMs: number | undefined;
   #marksBehindSinceMs = new Map<number, number>();
   #markVersions = new Map<number, number>();
 
@@ -125,6 +124,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
     if (verdict.kind === 'behind') return this.#waitOrRegress(snapshot);
     this.#behindSinceMs = undefined;
+    const lost = this.#judgeSightings(snapshot);
+    if (lost !== undefined) return this.#rebase(lost);
     this.#head = Math.max(this.#head, snapshot.head);
 
     const judged = this.#judgeMarks(marks, snapshot, { from: from.version, limit });
@@ -203,7 +204,6 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       const { bucket, mark } = stored;
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
       this.#markVersions.set(bucket, mark.position.version);
-      if (this.#rewritten.has(bucket)) return { stored, state: 'lost', reason: 'rewritten' };
       const verdict = decideMark(mark.position, snapshot, polled);
       if (verdict.kind === 'rebase') return { stored, state: 'lost', reason: verdict.reason };
       if (verdict.kind === 'behind') return this.#judgeMarkAhead(stored);
@@ -240,16 +240,13 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   async #catchUp(stored: StoredMark): Promise<boolean> {
     const { bucket, mark } = stored;
     if (mark === undefined) return true;
-    const limit = this.#options.pageSize + 1;
-    const snapshot = await this.#options.log.poll(mark.position.version, limit);
+    const polled = { from: mark.position.version, limit: this.#options.pageSize + 1 };
+    const snapshot = await this.#options.log.poll(polled.from, polled.limit);
     const verdict = decide(mark.position, snapshot);
-    if (verdict.kind === 'rebase') {
-      await this.#beginGeneration(stored, verdict.reason);
-      return true;
-    }
-    if (verdict.kind === 'behind') return true; // a lagging replica answered: judged again later
-    this.#options.redis.adopt(bucket, mark.generation);
-    if (verdict.kind === 'idle') return true;
+    const [judged] = this.#judgeMarks([stored], snapshot, polled);
+    if (judged?.state === 'lost') await this.#beginGeneration(stored, judged.reason ?? 'missing');
+    // Idle, or behind (a lagging replica answered): judged again by a later turn.
+    if (judged?.state !== 'in-step' || verdict.kind !== 'page') return true;
     const page = await this.#affordable(verdict.page);
     const entries = await this.#load(keysOf(page, this.#options.table), page);
     await this.#applyTo([stored], page, entries);
@@ -262,15 +259,28 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const position = this.#local.applied;
     try {
       this.#options.redis.adopt(stored.bucket, undefined);
-      if (!(await this.#options.redis.begin(stored, { generation, position }))) return;
+      if (!(await this.#options.redis.begin(stored, generation, position))) return;
       this.#options.redis.adopt(stored.bucket, generation);
       this.#markVersions.set(stored.bucket, position.version);
       this.#marksBehindSinceMs.delete(stored.bucket);
-      this.#rewritten.delete(stored.bucket);
       this.emit('generation', stored.bucket, reason);
     } catch (error) {
       this.emit('redis-fault', error);
     }
+  }
+
+  /** Whether the log denies what answers ahead of the position have seen. */
+  #judgeSightings(snapshot: LogSnapshot): 'diverged' | 'regressed' | undefined {
+    const { sightings } = this.#local;
+    if (sightings.contradictedBy(snapshot)) return 'diverged';
+    if (sightings.newest <= snapshot.head) {
+      this.#sightingsBehindSinceMs = undefined;
+      return undefined;
+    }
+    const { monotonicMs } = this.#options.now();
+    this.#sightingsBehindSinceMs ??= monotonicMs;
+    const waitedMs = monotonicMs - this.#sightingsBehindSinceMs;
+    return waitedMs >= REGRESSION_GRACE_MS ? 'regressed' : undefined;
   }
 
   /** The head is below the position. A newer heartbeat proves that this is another history. */
@@ -294,13 +304,12 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const row = tip.rows[0];
     const position = row === undefined ? { version: tip.head, fingerprint: '' } : positionOf(row);
     this.#local.clear(position, rewritten);
-    // A mark is trusted again after a turn has judged it by the log as it is now. When history was
-    // rewritten none is: a fill ahead of its mark may hold a value that was lost.
+    // A mark is trusted again after a turn has judged it by the log as it is now.
     for (let bucket = 0; bucket < this.#options.redis.buckets; bucket++) {
       this.#options.redis.adopt(bucket, undefined);
-      if (rewritten) this.#rewritten.add(bucket);
     }
     this.#behindSinceMs = undefined;
+    this.#sightingsBehindSinceMs = undefined;
     this.#pendingBeat = undefined;
     this.#newestBeatAtMs = tip.beatAtMs;
     this.#head = tip.head;

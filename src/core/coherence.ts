@@ -3,17 +3,27 @@
  * of two instances, a slow fill and a Redis that lost data serves an old value (the simulation in
  * test/simulation shows which).
  *
- * (R1) A fill of Redis is refused when its as-of is below the mark. It stands in redis/fill.lua,
- *      since it must be decided in the same step as the write.
- * (R2) A Redis entry answers a read only when it, or the mark that vouches for it, is at least as
- *      recent as what the reader already requires.
+ * (R1) Every entry in Redis is the truth at its bucket's mark. A page and the mark move together; a
+ *      fill is refused unless it is the truth at the mark. (redis/fill.lua decides that in the same
+ *      step as the write.) So the mark alone says how recent an entry is, and the mark's
+ *      fingerprint alone says whether it belongs to the history that the log shows.
+ * (R2) A Redis entry answers a read only when the mark is at least as recent as what the reader
+ *      already requires.
  * (R3) A fill that returns with an as-of below its floor is not cached locally: the key changed
  *      while the fill was in flight. The floor is the version up to which the key was evicted.
  */
+import type { Entry } from './entry.js';
 
-/** The position up to which a Redis entry is known to be the truth. */
-export function asOfInRedis(entryAsOf: number, markVersion: number): number {
-  return Math.max(entryAsOf, markVersion);
+/** The first and last version at which an entry is known to be the truth. A row carries the version
+ * of its last change; when an absent key was deleted is not known. */
+export function knownSpan(entry: Entry): readonly [first: number, last: number] {
+  return [entry.value === null ? entry.asOf : entry.version, entry.asOf];
+}
+
+/** (R1) */
+export function isTruthAt(entry: Entry, version: number): boolean {
+  const [first, last] = knownSpan(entry);
+  return first <= version && version <= last;
 }
 
 /** (R2) `requiredAsOf` as it was when the read started. */

@@ -1,27 +1,33 @@
 /**
  * An entry: what one key was in one snapshot of the database, a value or its absence.
  *
- * The as-of is the head of that snapshot; every compare-and-set compares it. In Redis an entry is
- * one string, `<as-of> <version> <kind> <crc32>\n<value>`, kind `v` for a value and `-` for an
- * absence; the checksum covers all the rest. A string that does not decode is a miss.
+ * Its as-of is the head of that snapshot; the fingerprint there tells whether the snapshot is still
+ * part of history. In Redis an entry is one string, `<version> <kind> <crc32>\n<value>`, kind `v` for
+ * a value and `-` for an absence, and its as-of is the mark's position (R1). The checksum covers all
+ * the rest; a string that does not decode is a miss.
  */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { Position } from './position.js';
 
 export class Entry {
   #etag: string | undefined;
   #parsed: { readonly json: unknown } | undefined;
 
   /**
-   * @param asOf head of the snapshot this was read from
+   * @param at head of the snapshot this was read from
    * @param version the row's version; 0 for an absence
    * @param value the stored bytes; null for an absence
    */
   constructor(
-    readonly asOf: number,
+    readonly at: Position,
     readonly version: number,
     readonly value: Buffer | null,
   ) {}
+
+  get asOf(): number {
+    return this.at.version;
+  }
 
   /** A strong HTTP entity tag, quotes included: version and content, so that it also tells apart
    * two histories that gave one version to two values. Undefined for an absence. */
@@ -45,11 +51,11 @@ export function etagOf(version: number, value: Uint8Array): string {
   return `"${version}-${createHash('sha256').update(value).digest('hex').slice(0, 16)}"`;
 }
 
-const HEADER = /^((\d{1,16}) (\d{1,16}) ([v-])) (\d{1,10})\n/;
-const HEADER_MAX_BYTES = 16 + 1 + 16 + 1 + 1 + 1 + 10 + 1;
+const HEADER = /^((\d{1,16}) ([v-])) (\d{1,10})\n/;
+const HEADER_MAX_BYTES = 16 + 1 + 1 + 1 + 10 + 1;
 
 export function encodeEntry(entry: Entry): Buffer {
-  const head = `${entry.asOf} ${entry.version} ${entry.value === null ? '-' : 'v'}`;
+  const head = `${entry.version} ${entry.value === null ? '-' : 'v'}`;
   const value = entry.value ?? NOTHING;
   return Buffer.concat([Buffer.from(`${head} ${checksum(head, value)}\n`), value]);
 }
@@ -60,17 +66,16 @@ function checksum(head: string, value: Buffer): number {
   return crc32(value, crc32(head));
 }
 
-/** The entry in `bytes`, or undefined when they are not one. */
-export function decodeEntry(bytes: Buffer): Entry | undefined {
+/** The entry in `bytes`, the truth at the mark's position `at`; undefined when they are not one. */
+export function decodeEntry(bytes: Buffer, at: Position): Entry | undefined {
   const header = HEADER.exec(bytes.toString('latin1', 0, HEADER_MAX_BYTES));
   if (header === null) return undefined;
-  const asOf = Number(header[2]);
-  const version = Number(header[3]);
-  if (!Number.isSafeInteger(asOf) || !Number.isSafeInteger(version)) return undefined;
+  const version = Number(header[2]);
+  if (!Number.isSafeInteger(version)) return undefined;
   const value = bytes.subarray(header[0].length);
-  if (checksum(header[1] ?? '', value) !== Number(header[5])) return undefined;
-  if (header[4] === '-') return value.length === 0 ? new Entry(asOf, version, null) : undefined;
-  return new Entry(asOf, version, value);
+  if (checksum(header[1] ?? '', value) !== Number(header[4])) return undefined;
+  if (header[3] === '-') return value.length === 0 ? new Entry(at, version, null) : undefined;
+  return new Entry(at, version, value);
 }
 
 function deepFreeze(value: unknown): unknown {

@@ -1,8 +1,8 @@
 /**
- * The mark: up to where Redis is coherent, kept in Redis itself beside the entries it vouches for.
- * One string, `<generation> <version> <fingerprint>`. Scripts read its first two words only.
+ * The mark: the position at which Redis is coherent, kept in Redis itself beside the entries it
+ * vouches for. One string, `<generation> <version> <fingerprint>`.
  */
-import type { Position } from './position.js';
+import { formatPosition, type Position, parsePosition } from './position.js';
 
 export interface Mark {
   /** Part of every entry's key; a new one makes all older entries unreachable at once. */
@@ -10,14 +10,14 @@ export interface Mark {
   readonly position: Position;
 }
 
-export function encodeMark(mark: Mark): string {
-  return `${mark.generation} ${mark.position.version} ${mark.position.fingerprint}`;
+export function encodeMark({ generation, position }: Mark): string {
+  return `${generation} ${formatPosition(position)}`;
 }
 
 /** The mark in `text`, or undefined when it is not one. */
 export function decodeMark(text: string): Mark | undefined {
-  const parts = /^([\w-]{1,64}) (\d{1,16}) ([\s\S]*)$/.exec(text);
-  const version = Number(parts?.[2]);
-  if (parts?.[1] === undefined || !Number.isSafeInteger(version)) return undefined;
-  return { generation: parts[1], position: { version, fingerprint: parts[3] ?? '' } };
+  const [generation = '', version, fingerprint, ...rest] = text.split(' ');
+  const position = parsePosition(version, fingerprint);
+  if (!/^[\w-]{1,64}$/.test(generation) || rest.length > 0) return undefined;
+  return position === undefined ? undefined : { generation, position };
 }

@@ -7,6 +7,8 @@
  * Readers (local tier) and Redis (marks) have their positions judged by this one function.
  */
 
+import { createHash } from 'node:crypto';
+
 /** One row of `config_changes`. `changedAt` is UTC, as the server prints it. */
 export interface LogRow {
   readonly version: number;
@@ -47,11 +49,24 @@ export interface Page {
 
 /** Identifies a row of the log: a rewritten history has other rows at the same versions. */
 export function fingerprintOf(row: LogRow): string {
-  return `${row.changedAt} ${row.table}/${row.key}`;
+  const identity = `${row.changedAt}\0${row.table}\0${row.key}`;
+  return createHash('sha256').update(identity).digest('base64url').slice(0, 12);
 }
 
 export function positionOf(row: LogRow): Position {
   return { version: row.version, fingerprint: fingerprintOf(row) };
+}
+
+/** `<version> <fingerprint>`, as it stands in marks and entries. */
+export function formatPosition({ version, fingerprint }: Position): string {
+  return `${version} ${fingerprint || '-'}`;
+}
+
+/** What `formatPosition` wrote, from its two words; undefined when it is not that. */
+export function parsePosition(version = '', fingerprint = ''): Position | undefined {
+  if (!/^\d{1,16}$/.test(version) || !/^[\w-]{1,64}$/.test(fingerprint)) return undefined;
+  if (!Number.isSafeInteger(Number(version))) return undefined;
+  return { version: Number(version), fingerprint: fingerprint === '-' ? '' : fingerprint };
 }
 
 /**

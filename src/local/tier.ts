@@ -10,6 +10,7 @@ import { LRUCache } from 'lru-cache';
 import { mayCache } from '../core/coherence.js';
 import { Entry } from '../core/entry.js';
 import type { Position } from '../core/position.js';
+import { Sightings } from './sightings.js';
 
 export interface LocalTierOptions {
   readonly maxEntries: number;
@@ -38,12 +39,14 @@ export class LocalTier<T> {
   readonly #flights = new Map<string, Flight<T>>();
   /** Flights that newer reads no longer join, but that still must learn their floor. */
   readonly #detached = new Set<Flight<T>>();
+  /** Heads beyond `applied` at which something held or answered here was read. */
+  readonly sightings = new Sightings();
   #applied = NOWHERE;
   #lostAsOf = 0;
 
   constructor(options: LocalTierOptions) {
     const dispose = (entry: Entry, _key: string, reason: LRUCache.DisposeReason) => {
-      if (reason !== 'set') this.lost(entry.asOf);
+      if (reason !== 'set') this.lost(entry.at);
     };
     this.#values = new LRUCache({
       max: options.maxEntries,
@@ -100,8 +103,13 @@ export class LocalTier<T> {
   }
 
   /** Says that an answer with this as-of was given and is not kept here. */
-  lost(asOf: number): void {
-    this.#lostAsOf = Math.max(this.#lostAsOf, asOf);
+  lost(at: Position): void {
+    this.#lostAsOf = Math.max(this.#lostAsOf, at.version);
+    this.#saw(at);
+  }
+
+  #saw(at: Position): void {
+    if (at.version > this.#applied.version) this.sightings.add(at);
   }
 
   /** The fill in flight for `key` that a read starting now may share. */
@@ -126,7 +134,7 @@ export class LocalTier<T> {
     const held = this.getExpired(flight.key);
     if (held !== undefined && held.asOf > entry.asOf) return held;
     if (mayCache(entry.asOf, flight.floor)) this.#set(flight.key, entry);
-    else this.lost(entry.asOf);
+    else this.lost(entry.at);
     return entry;
   }
 
@@ -142,7 +150,9 @@ export class LocalTier<T> {
       if (held !== undefined && held.asOf < to.version) this.#delete(key);
       this.#raiseFloor(key, to.version);
     }
-    if (to.version >= this.#applied.version) this.#applied = to;
+    if (to.version < this.#applied.version) return;
+    this.#applied = to;
+    this.sightings.confirm(to.version);
   }
 
   /** Puts back an entry that a page evicted (`onChange: 'refresh'`), unless a newer one is here. */
@@ -168,7 +178,10 @@ export class LocalTier<T> {
       flight.foreign ||= rewritten;
     }
     this.#applied = position;
-    if (rewritten) this.#lostAsOf = 0;
+    if (rewritten) {
+      this.#lostAsOf = 0;
+      this.sightings.clear();
+    }
   }
 
   #raiseFloor(key: string, version: number): void {
@@ -189,7 +202,8 @@ export class LocalTier<T> {
       entry.value === null ? [this.#absences, this.#values] : [this.#values, this.#absences];
     outOf.delete(key);
     into.set(key, own);
-    if (!into.has(key)) this.lost(entry.asOf); // larger than the whole tier
+    this.#saw(entry.at);
+    if (!into.has(key)) this.lost(entry.at); // larger than the whole tier
   }
 
   #delete(key: string): void {
@@ -202,5 +216,5 @@ export class LocalTier<T> {
 function ownBytes(entry: Entry): Entry {
   const { value } = entry;
   if (value === null || value.buffer.byteLength <= value.length * 2) return entry;
-  return new Entry(entry.asOf, entry.version, Buffer.from(value));
+  return new Entry(entry.at, entry.version, Buffer.from(value));
 }

@@ -7,7 +7,7 @@
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { Entry } from '../core/entry.js';
-import type { LogRow, LogSnapshot } from '../core/position.js';
+import { type LogRow, type LogSnapshot, type Position, positionOf } from '../core/position.js';
 import { quoteIdentifier, type TableNames } from '../core/table.js';
 import { SchemaError } from '../errors.js';
 import { explainMysqlFault } from './fault.js';
@@ -89,19 +89,21 @@ export class MysqlLog implements ChangeLog {
   async #fetchInto(entries: Map<string, Entry>, keys: readonly string[]): Promise<void> {
     const { marks, values } = placeholders(keys);
     const rows = await this.#select(
-      `SELECT s.head, t.${this.#key} AS row_key, t.${this.#version} AS version,
+      `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
+              t.${this.#key} AS row_key, t.${this.#version} AS version,
               t.${this.#value} AS value_bytes
-       FROM config_stream s LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
+       FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
+       LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
        WHERE s.id = 1`,
       values,
     );
-    const asOf = toVersion(theStream(rows).head);
-    const absence = new Entry(asOf, 0, null);
+    const at = toHeadPosition(theStream(rows));
+    const absence = new Entry(at, 0, null);
     for (const key of keys) entries.set(key, absence);
     for (const row of rows) {
       // The column's collation may find 'E' for 'e': only the very key is an answer.
       if (row.value_bytes === null || !entries.has(row.row_key)) continue;
-      entries.set(row.row_key, new Entry(asOf, toVersion(row.version), row.value_bytes));
+      entries.set(row.row_key, new Entry(at, toVersion(row.version), row.value_bytes));
     }
   }
 
@@ -171,6 +173,13 @@ function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
     beatAtMs: Date.parse(`${String(beat_at).replace(' ', 'T')}Z`),
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
+}
+
+function toHeadPosition(row: RowDataPacket): Position {
+  const version = toVersion(row.head);
+  if (row.head_at === null) return { version, fingerprint: '' };
+  const { head_table: table_name, head_key: row_key, head_at: changed_at } = row;
+  return positionOf(toLogRow({ ...row, version, table_name, row_key, changed_at }));
 }
 
 function toLogRow(row: RowDataPacket): LogRow {

@@ -19,6 +19,7 @@ import {
   wrap,
 } from 'cockatiel';
 import type { Cluster, Redis } from 'ioredis';
+import { isTruthAt, knownSpan } from '../core/coherence.js';
 import { decodeEntry, type Entry, encodeEntry } from '../core/entry.js';
 import { bucketOf } from '../core/key.js';
 import { decodeMark, encodeMark, type Mark } from '../core/mark.js';
@@ -46,13 +47,8 @@ export interface StoredMark {
   readonly mark: Mark | undefined;
 }
 
-export interface StoredEntry {
-  readonly entry: Entry;
-  readonly markVersion: number;
-}
-
 export type ApplyReply = 'applied' | 'done' | 'behind' | 'generation';
-export type FillReply = 'stored' | 'newer' | 'refused' | 'generation';
+export type FillReply = 'stored' | 'refused' | 'generation';
 
 type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
 type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script>;
@@ -60,6 +56,8 @@ type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script
 const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 const BREAK_AFTER_FAILURES = 3;
 const TRY_AGAIN_AFTER_MS = 1000;
+/** In place of an entry that may be newer than the page's end: a later page brings it. */
+const REMOVED = '';
 /** A page may carry megabytes, and no read waits for it. */
 const APPLY_TIMEOUTS = 20;
 
@@ -121,13 +119,14 @@ export class RedisTier {
   }
 
   /** Starts a new generation in a bucket, unless its mark is no longer `stored`. */
-  async begin(stored: StoredMark, mark: Mark): Promise<boolean> {
-    const key = this.#markKey(stored.bucket);
-    const args = [key, stored.raw, encodeMark(mark)];
+  async begin(stored: StoredMark, generation: string, position: Position): Promise<boolean> {
+    const mark = encodeMark({ generation, position });
+    const args = [this.#markKey(stored.bucket), stored.raw, mark];
     return (await this.#call(() => this.#client.tidemarkBegin(...args))) === 'begun';
   }
 
-  /** Writes the entries that fall into `bucket` and moves its mark from `from` to `to`. */
+  /** Writes the entries that fall into `bucket` and moves its mark from `from` to `to`. `entries`
+   * holds every key that the page changed, read at `to` or later. */
   async apply(
     bucket: number,
     generation: string,
@@ -139,9 +138,8 @@ export class RedisTier {
     const mark = encodeMark({ generation, position: page.to });
     const args = [generation, page.from.version, page.to.version, mark];
     const values = mine.flatMap(([, entry]) => [
-      entry.asOf,
       this.#ttlMs(entry),
-      encodeEntry(entry),
+      isTruthAt(entry, page.to.version) ? encodeEntry(entry) : REMOVED,
     ]);
     const reply = await this.#call(
       () => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),
@@ -150,10 +148,10 @@ export class RedisTier {
     return reply as ApplyReply; // the replies of apply.lua
   }
 
-  /** The entries of the adopted generation that are there, with the mark that vouches for each.
-   * Whether one is recent enough is for the caller to judge (R2). */
-  async read(keys: readonly string[]): Promise<Map<string, StoredEntry>> {
-    const found = new Map<string, StoredEntry>();
+  /** The entries of the adopted generation that are there, each as of its bucket's mark. Whether
+   * that is recent enough is for the caller to judge (R2). */
+  async read(keys: readonly string[]): Promise<Map<string, Entry>> {
+    const found = new Map<string, Entry>();
     const byBucket = new Map<number, string[]>();
     for (const key of keys) {
       const bucket = bucketOf(key, this.#options.buckets);
@@ -167,7 +165,7 @@ export class RedisTier {
     return found;
   }
 
-  async #readBucket(bucket: number, keys: string[], found: Map<string, StoredEntry>) {
+  async #readBucket(bucket: number, keys: string[], found: Map<string, Entry>) {
     const generation = this.#adopted[bucket];
     if (generation === undefined) return;
     const names = keys.map((key) => this.#entryKey(key, generation));
@@ -177,8 +175,8 @@ export class RedisTier {
     keys.forEach((key, index) => {
       const bytes = values[index];
       if (bytes == null) return;
-      const entry = decodeEntry(bytes);
-      if (entry !== undefined) found.set(key, { entry, markVersion: mark.position.version });
+      const entry = decodeEntry(bytes, mark.position);
+      if (entry !== undefined) found.set(key, entry);
       else {
         this.corruptEntries += 1;
         // Removing is always safe, and makes room for the fill that follows. A failure changes
@@ -192,7 +190,7 @@ export class RedisTier {
   async fill(key: string, entry: Entry, generation: string): Promise<FillReply> {
     const bucket = bucketOf(key, this.#options.buckets);
     const keys = [this.#markKey(bucket), this.#entryKey(key, generation)];
-    const args = [generation, entry.asOf, this.#ttlMs(entry), encodeEntry(entry)];
+    const args = [generation, ...knownSpan(entry), this.#ttlMs(entry), encodeEntry(entry)];
     const reply = await this.#call(() => this.#client.tidemarkFill(...keys, ...args));
     return reply as FillReply; // the replies of fill.lua
   }

@@ -3,7 +3,7 @@ import { Entry } from '../../src/core/entry.js';
 import { LocalTier } from '../../src/local/tier.js';
 
 const at = (version: number) => ({ version, fingerprint: `f${version}` });
-const value = (asOf: number, text = 'v') => new Entry(asOf, asOf, Buffer.from(text));
+const value = (asOf: number, text = 'v') => new Entry(at(asOf), asOf, Buffer.from(text));
 const pending = new Promise<never>(() => {});
 
 let tier: LocalTier<never>;
@@ -154,7 +154,7 @@ describe('a page', () => {
 
   test('removes absences, too, and an absence takes the place of a value', () => {
     fill('a', value(1));
-    fill('a', new Entry(2, 0, null));
+    fill('a', new Entry(at(2), 0, null));
     expect(tier.get('a')?.value).toBeNull();
     expect(tier.entries + tier.absences).toBe(1);
     tier.evict(['a'], at(3));
@@ -171,13 +171,13 @@ describe('a page', () => {
 
 test('a flood of absent keys pushes no value out', () => {
   fill('a', value(1));
-  for (let index = 0; index < 100; index++) fill(`absent ${index}`, new Entry(1, 0, null));
+  for (let index = 0; index < 100; index++) fill(`absent ${index}`, new Entry(at(1), 0, null));
   expect(tier.get('a')).toBeDefined();
   expect(tier.absences).toBe(10);
 });
 
 test('a small value does not keep a large network buffer alive', () => {
   const packet = Buffer.alloc(1_000_000, 'x');
-  fill('a', new Entry(1, 1, packet.subarray(10, 20)));
+  fill('a', new Entry(at(1), 1, packet.subarray(10, 20)));
   expect(tier.get('a')?.value?.buffer.byteLength).toBeLessThan(100_000);
 });

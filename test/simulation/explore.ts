@@ -94,8 +94,7 @@ export async function explore(options: ExploreOptions): Promise<number> {
     }
     await scheduler.drain();
     world.check();
-    await world.converge();
-    await world.rewriteHistory();
+    world.rewriteHistory();
     await world.converge();
     return world.reads;
   } finally {

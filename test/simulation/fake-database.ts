@@ -3,7 +3,7 @@
  * `SimulatedLog` answers as MysqlLog does; test/contract holds the two together.
  */
 import { Entry } from '../../src/core/entry.js';
-import type { LogRow, LogSnapshot } from '../../src/core/position.js';
+import { type LogRow, type LogSnapshot, positionOf } from '../../src/core/position.js';
 import type { ChangeLog, KeyList } from '../../src/mysql/log.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -60,12 +60,13 @@ export class SimulatedDatabase {
     this.#epoch += 1;
   }
 
-  log(from: number, limit: number): LogRow[] {
+  /** The log's rows from `from` on, as a replica has them that is at `head`. */
+  log(from: number, limit: number, head: number): LogRow[] {
+    const oldest = Math.min(this.#horizon, head);
     return this.#history
+      .slice(Math.max(from, oldest) - 1, head)
       .map(({ row }) => row)
-      .filter(
-        ({ version }) => version >= Math.max(from, this.#horizon) && !this.#holes.has(version),
-      )
+      .filter(({ version }) => !this.#holes.has(version))
       .slice(0, limit);
   }
 }
@@ -83,7 +84,7 @@ export class SimulatedLog implements ChangeLog {
     return this.#query('poll', (head) => ({
       head,
       beatAtMs: this.database.beatAtMs,
-      rows: this.database.log(from, limit).filter(({ version }) => version <= head),
+      rows: this.database.log(from, limit, head),
     }));
   }
 
@@ -91,7 +92,7 @@ export class SimulatedLog implements ChangeLog {
     return this.#query('tip', (head) => ({
       head,
       beatAtMs: this.database.beatAtMs,
-      rows: this.database.log(head, 1).filter(({ version }) => version === head),
+      rows: this.database.log(head, 1, head),
     }));
   }
 
@@ -111,8 +112,10 @@ export class SimulatedLog implements ChangeLog {
 
   #entry(key: string, head: number): Entry {
     const value = this.database.truth(key, head);
-    if (value === null) return new Entry(head, 0, null);
-    return new Entry(head, this.database.lastChange(key, head), Buffer.from(value));
+    const [row] = this.database.log(head, 1, head);
+    const at = row === undefined ? { version: head, fingerprint: '' } : positionOf(row);
+    if (value === null) return new Entry(at, 0, null);
+    return new Entry(at, this.database.lastChange(key, head), Buffer.from(value));
   }
 
   async #query<T>(what: string, answer: (head: number) => T): Promise<T> {
