@@ -2,7 +2,8 @@
 --
 -- Creates `configs` where there is none. Where there is one, adds only what is missing:
 -- `version` and `updated_at`, with constant defaults, which both servers do INSTANTly
--- (a metadata lock for a moment, no rebuild, no copy).
+-- (a metadata lock for a moment, no rebuild, no copy). It fails, and changes nothing, on a table
+-- that cannot (ROW_FORMAT = COMPRESSED): then add the two columns yourself first, at a quiet hour.
 
 CREATE TABLE IF NOT EXISTS configs (
   config_key   VARCHAR(255) CHARACTER SET utf8mb4
@@ -28,7 +29,8 @@ SET @tidemark_ddl = IF(
   EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE()
           AND table_name = 'configs' AND column_name = 'updated_at'),
   'DO 0',
-  'ALTER TABLE configs ADD COLUMN updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6)');
+  'ALTER TABLE configs ADD COLUMN updated_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+   ON UPDATE CURRENT_TIMESTAMP(6), ALGORITHM = INSTANT');
 PREPARE tidemark_ddl FROM @tidemark_ddl;
 EXECUTE tidemark_ddl;
 DEALLOCATE PREPARE tidemark_ddl;
