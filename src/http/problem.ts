@@ -1,0 +1,119 @@
+/**
+ * Errors as `application/problem+json` (RFC 9457) with a stable `code` for programs.
+ *
+ * Only messages that were written for a caller are shown: Tidemark's own, and Fastify's of requests
+ * it refuses. Anything else is a 500 that names the request's id, and its text goes to the log.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { TidemarkError } from '../errors.js';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export interface Problem {
+  readonly type: 'about:blank';
+  readonly title: string;
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** For the schemas of the routes. */
+export const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'detail'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string' },
+    detail: { type: 'string' },
+  },
+} as const;
+
+export const problemResponses = { '4xx': problemSchema, '5xx': problemSchema } as const;
+
+const STATUS_BY_CODE = new Map([
+  ['invalid_key', 400],
+  ['invalid_value', 400],
+  ['invalid_batch', 400],
+  ['invalid_request', 400],
+  ['invalid_options', 400],
+  ['not_found', 404],
+  ['key_collision', 409],
+  ['precondition_failed', 412],
+  ['value_too_large', 413],
+  ['response_too_large', 413],
+  ['schema', 503],
+  ['access_denied', 503],
+  ['unavailable', 503],
+  ['not_running', 503],
+  ['outcome_unknown', 504],
+  ['not_fresh', 504],
+]);
+
+const CODE_BY_STATUS = new Map([
+  [401, 'unauthorized'],
+  [404, 'no_such_route'],
+  [405, 'method_not_allowed'],
+  [408, 'request_timeout'],
+  [413, 'value_too_large'],
+  [415, 'unsupported_media_type'],
+  [429, 'too_many_requests'],
+  [503, 'unavailable'],
+]);
+
+const RETRY_AFTER_SECONDS = 1;
+
+export function problem(status: number, code: string, detail: string): Problem {
+  return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail };
+}
+
+/** The problem document of an error, without anything that was not meant for the caller. */
+export function problemOf(error: FastifyError | TidemarkError, requestId: string): Problem {
+  if (error instanceof TidemarkError) {
+    return problem(STATUS_BY_CODE.get(error.code) ?? 500, error.code, error.message);
+  }
+  const status = error.statusCode ?? 500;
+  if (status < 400 || status > 599 || status === 500) {
+    const detail = `Something unexpected went wrong. The log has it under request ${requestId}.`;
+    return problem(500, 'internal', detail);
+  }
+  return problem(status, CODE_BY_STATUS.get(status) ?? 'invalid_request', detailOf(error));
+}
+
+function detailOf(error: FastifyError): string {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return 'Expected a smaller body. MAX_VALUE_BYTES is the limit of one value.';
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return 'Expected Content-Type: application/json.';
+    case 'FST_ERR_BAD_URL':
+      return 'Expected a percent-encoded URL in UTF-8, got a stray %.';
+    default:
+      return error.message;
+  }
+}
+
+export function sendProblem(reply: FastifyReply, document: Problem): FastifyReply {
+  if (document.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+  if (document.status === 401) reply.header('www-authenticate', 'Bearer');
+  return reply.code(document.status).type(PROBLEM_TYPE).send(document);
+}
+
+/** Fastify's error handler for a scope, or for a whole server. */
+export function handleError(
+  error: FastifyError | TidemarkError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const document = problemOf(error, request.id);
+  if (document.code === 'internal') request.log.error({ err: error }, 'a request failed');
+  else if (document.status >= 500) request.log.warn({ reason: error.message }, document.code);
+  return sendProblem(reply, document);
+}
+
+export function handleNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const detail = 'Expected a path of this service, got another. README.md lists them.';
+  return sendProblem(reply, problem(404, 'no_such_route', detail));
+}
