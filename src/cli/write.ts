@@ -1,0 +1,45 @@
+/** `tidemark write`: the write app of data center A, and the maintenance of the log. */
+import { collectDefaultMetrics } from 'prom-client';
+import type { SettingsOf } from '../env.js';
+import { AccessDeniedError, SchemaError } from '../errors.js';
+import { assertMayServeWrites, createServer, serveUntilSignal } from '../http/serve.js';
+import { writeApp } from '../http/write-app.js';
+import { Maintenance } from '../maintenance.js';
+import { Writer } from '../writer.js';
+
+/** Resolves when it listens and MySQL-A has answered once, or may answer later.
+ * @throws SchemaError, AccessDeniedError which waiting would not heal */
+export async function writeCommand(settings: SettingsOf<'write'>): Promise<void> {
+  const { host, port, logLevel, writeTokens: tokens } = settings;
+  assertMayServeWrites(host, tokens);
+  const server = createServer({ logLevel });
+  const { table, keyColumn, valueColumn, versionColumn } = settings;
+  const writer = new Writer({
+    mysql: settings.mysqlAUrl,
+    names: { table, keyColumn, valueColumn, versionColumn },
+    maxValueBytes: settings.maxValueBytes,
+  });
+  collectDefaultMetrics({ register: writer.metrics });
+  const maintenance = new Maintenance({
+    pool: writer.pool,
+    logger: server.log,
+    retentionSeconds: settings.retentionHours * 3600,
+    registry: writer.metrics,
+  });
+  const onClose = async () => {
+    await maintenance.stop();
+    await writer.close();
+  };
+  await server.register(writeApp, { writer, maintenance, tokens, onClose });
+  await serveUntilSignal(server, { host, port });
+  try {
+    await writer.head();
+  } catch (error) {
+    if (error instanceof SchemaError || error instanceof AccessDeniedError) {
+      await server.close();
+      throw error;
+    }
+    server.log.warn({ reason: String(error) }, 'not ready yet');
+  }
+  maintenance.start();
+}

@@ -1,0 +1,147 @@
+/**
+ * The settings of the commands, read from flags and the environment by the table in settings.ts. A
+ * flag goes before the environment; an empty variable counts as not set.
+ *
+ * All faults are told at once. What may hold a password (URLs, tokens) is never repeated.
+ */
+import { identifierFault } from './core/table.js';
+import { InvalidOptionsError } from './errors.js';
+import { MYSQL_URL_SHAPE, mysqlUrlFaults } from './mysql/pool.js';
+import { REDIS_URL_SHAPE } from './redis/client.js';
+import { type CommandName, SETTINGS, type Setting } from './settings.js';
+
+type Table = typeof SETTINGS;
+type ValueOf<S extends Setting> = S extends { kind: 'integer' | 'number' }
+  ? number
+  : S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
+    ? Choice
+    : S extends { kind: 'tokens' }
+      ? readonly string[]
+      : string;
+
+/** The settings of one command, all of them checked. */
+export type SettingsOf<C extends CommandName> = {
+  readonly [Name in keyof Table as C extends Table[Name]['commands'][number]
+    ? Name
+    : never]: ValueOf<Table[Name]>;
+};
+
+/** The settings of `command`, by name, in the order of the table. */
+export function settingsFor(command: CommandName): [name: string, setting: Setting][] {
+  return Object.entries<Setting>(SETTINGS).filter(([, { commands }]) => commands.includes(command));
+}
+
+/**
+ * @param environment such as process.env
+ * @param flags by the setting's name, as commander gives them
+ * @throws InvalidOptionsError with one line for each fault
+ */
+export function readSettings<C extends CommandName>(
+  command: C,
+  environment: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, unknown>> = {},
+): SettingsOf<C> {
+  const values: Record<string, unknown> = {};
+  const faults: string[] = [];
+  for (const [name, setting] of settingsFor(command)) {
+    const flag = flags[name];
+    const [text, source] =
+      typeof flag === 'string'
+        ? [flag, `--${setting.flag}`]
+        : [environment[setting.env] || undefined, setting.env];
+    const parsed = text === undefined ? absent(setting, command) : parse(setting, text);
+    if ('faults' in parsed) faults.push(...parsed.faults.map((fault) => `${source}: ${fault}`));
+    else values[name] = parsed.value;
+  }
+  if (faults.length > 0) throw new InvalidOptionsError(faults);
+  return values as SettingsOf<C>; // every name of the command's settings was set above
+}
+
+type Parsed = { readonly value: unknown } | { readonly faults: readonly string[] };
+
+function absent(setting: Setting, command: CommandName): Parsed {
+  if (setting.kind === 'tokens') return { value: [] };
+  const value = defaultOf(setting, command);
+  return value === undefined ? { faults: [`${shapeOf(setting)}, got none`] } : { value };
+}
+
+export function defaultOf(setting: Setting, command: CommandName): string | number | undefined {
+  if (!('default' in setting)) return undefined;
+  return typeof setting.default === 'object' ? setting.default[command] : setting.default;
+}
+
+function shapeOf(setting: Setting): string {
+  if (setting.kind === 'mysql-url') return `Expected a URL like ${MYSQL_URL_SHAPE}`;
+  return `Expected a URL like ${REDIS_URL_SHAPE}`;
+}
+
+function parse(setting: Setting, text: string): Parsed {
+  switch (setting.kind) {
+    case 'mysql-url': {
+      const faults = mysqlUrlFaults(text);
+      return faults.length > 0 ? { faults } : { value: text };
+    }
+    case 'redis-url': {
+      const fits = URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol);
+      return fits ? { value: text } : { faults: [shapeOf(setting)] };
+    }
+    case 'tokens':
+      return parseTokens(text);
+    case 'integer':
+    case 'number':
+      return parseNumber(setting, text);
+    case 'choice':
+      return setting.choices.includes(text)
+        ? { value: text }
+        : { faults: [`Expected one of ${setting.choices.join(', ')}, got ${shown(text)}`] };
+    case 'identifier': {
+      const fault = identifierFault(text);
+      return fault === undefined ? { value: text } : { faults: [fault] };
+    }
+    case 'text':
+      return /^[\x21-\x7a]{1,255}$/.test(text)
+        ? { value: text }
+        : { faults: ['Expected 1 to 255 ASCII characters without spaces and braces'] };
+  }
+}
+
+function parseNumber(
+  setting: { readonly kind: 'integer' | 'number'; readonly min: number; readonly max: number },
+  text: string,
+): Parsed {
+  const { kind, min, max } = setting;
+  const shape = kind === 'integer' ? /^\d{1,16}$/ : /^\d{1,16}(\.\d{1,9})?$/;
+  const value = shape.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return { value };
+  const what = kind === 'integer' ? 'an integer' : 'a number';
+  return { faults: [`Expected ${what} from ${min} to ${max}, got ${shown(text)}`] };
+}
+
+function parseTokens(text: string): Parsed {
+  const tokens = text.split(',').map((token) => token.trim());
+  if (tokens.every((token) => /^[A-Za-z0-9\-._~+/]+=*$/.test(token))) return { value: tokens };
+  return {
+    faults: ['Expected tokens of letters, digits and -._~+/ separated by commas, got another text'],
+  };
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length <= 40 ? text : `${text.slice(0, 40)}...`);
+}
+
+/** The README's table of the environment, in Markdown. */
+export function environmentTable(): string {
+  const rows = Object.values<Setting>(SETTINGS).map((setting) => {
+    const { env, commands, help } = setting;
+    return `| \`${env}\` | ${commands.join(', ')} | ${shownDefault(setting)} | ${help} |`;
+  });
+  const head = ['| Variable | Commands | Default | Meaning |', '| --- | --- | --- | --- |'];
+  return [...head, ...rows].join('\n');
+}
+
+function shownDefault(setting: Setting): string {
+  const all = new Set(setting.commands.map((command) => defaultOf(setting, command)));
+  const values = [...all].filter((value) => value !== undefined);
+  if (values.length > 0) return values.map((value) => `\`${value}\``).join(' / ');
+  return setting.kind === 'tokens' ? 'none' : '(required)';
+}

@@ -1,0 +1,294 @@
+/**
+ * The settings of the commands: one table, from which the flags, the help and the README's
+ * environment table are made, and by which env.ts reads and checks them. Defaults have one home,
+ * the part that uses them.
+ */
+import { DEFAULT_MAX_VALUE_BYTES } from './core/document.js';
+import { DEFAULT_TABLE } from './core/table.js';
+import { READER_DEFAULTS } from './create-reader.js';
+import { MAINTENANCE_DEFAULTS } from './maintenance.js';
+
+export type CommandName = 'migrate' | 'write' | 'read';
+
+interface Common {
+  /** The name in the environment. */
+  readonly env: string;
+  /** The flag without its dashes; camel-cased, it is the setting's name. */
+  readonly flag: string;
+  readonly commands: readonly CommandName[];
+  readonly help: string;
+}
+
+export type Setting = Common &
+  (
+    | { readonly kind: 'mysql-url' | 'redis-url' }
+    | { readonly kind: 'tokens' }
+    | { readonly kind: 'text' | 'identifier'; readonly default: string }
+    | {
+        readonly kind: 'integer' | 'number';
+        readonly default: number | Readonly<Partial<Record<CommandName, number>>>;
+        readonly min: number;
+        readonly max: number;
+      }
+    | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[] }
+  );
+
+const MIB = 1024 * 1024;
+const DAY_MS = 24 * 60 * 60 * 1000;
+const WRITE = ['write'] as const;
+const READ = ['read'] as const;
+const BOTH = ['write', 'read'] as const;
+
+export const SETTINGS = {
+  mysqlAUrl: {
+    env: 'MYSQL_A_URL',
+    flag: 'mysql-a-url',
+    kind: 'mysql-url',
+    commands: ['migrate', 'write'],
+    help: 'MySQL in data center A',
+  },
+  mysqlBUrl: {
+    env: 'MYSQL_B_URL',
+    flag: 'mysql-b-url',
+    kind: 'mysql-url',
+    commands: READ,
+    help: 'MySQL in data center B, a replica of A; SELECT on three tables is enough',
+  },
+  redisUrl: {
+    env: 'REDIS_URL',
+    flag: 'redis-url',
+    kind: 'redis-url',
+    commands: READ,
+    help: 'Redis in data center B',
+  },
+  host: {
+    env: 'HOST',
+    flag: 'host',
+    kind: 'text',
+    default: '127.0.0.1',
+    commands: BOTH,
+    help: 'address to listen on; the write side needs WRITE_TOKENS beyond loopback',
+  },
+  port: {
+    env: 'PORT',
+    flag: 'port',
+    kind: 'integer',
+    default: { write: 8080, read: 8081 },
+    min: 0,
+    max: 65_535,
+    commands: BOTH,
+    help: 'port to listen on; 0 takes a free one',
+  },
+  logLevel: {
+    env: 'LOG_LEVEL',
+    flag: 'log-level',
+    kind: 'choice',
+    default: 'info',
+    choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    commands: BOTH,
+    help: 'the least that is logged; debug also logs each request',
+  },
+  pollIntervalMs: {
+    env: 'POLL_INTERVAL_MS',
+    flag: 'poll-interval-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.pollIntervalMs,
+    min: 5,
+    max: 60_000,
+    commands: READ,
+    help: 'how often the log on MySQL-B is polled, in ms',
+  },
+  localMaxEntries: {
+    env: 'LOCAL_MAX_ENTRIES',
+    flag: 'local-max-entries',
+    kind: 'integer',
+    default: READER_DEFAULTS.localMaxEntries,
+    min: 1,
+    max: 100_000_000,
+    commands: READ,
+    help: 'most values held in the process',
+  },
+  localMaxBytes: {
+    env: 'LOCAL_MAX_BYTES',
+    flag: 'local-max-bytes',
+    kind: 'integer',
+    default: READER_DEFAULTS.localMaxBytes,
+    min: 1024,
+    max: 1024 * 1024 * MIB,
+    commands: READ,
+    help: 'most bytes of values held in the process',
+  },
+  localTtlMs: {
+    env: 'LOCAL_TTL_MS',
+    flag: 'local-ttl-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.localTtlMs,
+    min: 1,
+    max: 30 * DAY_MS,
+    commands: READ,
+    help: 'life of a local entry, in ms: a backstop, eviction keeps them true',
+  },
+  redisTtlMs: {
+    env: 'REDIS_TTL_MS',
+    flag: 'redis-ttl-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.redisTtlMs,
+    min: 1,
+    max: 30 * DAY_MS,
+    commands: READ,
+    help: 'life of an entry in Redis, in ms: a backstop',
+  },
+  negativeTtlMs: {
+    env: 'NEGATIVE_TTL_MS',
+    flag: 'negative-ttl-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.negativeTtlMs,
+    min: 1,
+    max: 30 * DAY_MS,
+    commands: READ,
+    help: 'life of an absence (a key that does not exist), in ms',
+  },
+  negativeMaxEntries: {
+    env: 'NEGATIVE_MAX_ENTRIES',
+    flag: 'negative-max-entries',
+    kind: 'integer',
+    default: READER_DEFAULTS.negativeMaxEntries,
+    min: 1,
+    max: 100_000_000,
+    commands: READ,
+    help: 'most absences held in the process',
+  },
+  redisTimeoutMs: {
+    env: 'REDIS_TIMEOUT_MS',
+    flag: 'redis-timeout-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.redisTimeoutMs,
+    min: 1,
+    max: 10_000,
+    commands: READ,
+    help: 'longest wait for Redis in a read, in ms; then MySQL-B is asked',
+  },
+  redisBuckets: {
+    env: 'REDIS_BUCKETS',
+    flag: 'redis-buckets',
+    kind: 'integer',
+    default: READER_DEFAULTS.redisBuckets,
+    min: 1,
+    max: 1024,
+    commands: READ,
+    help: 'parts of the key space in Redis, one hash slot each; the same on all readers',
+  },
+  readTimeoutMs: {
+    env: 'READ_TIMEOUT_MS',
+    flag: 'read-timeout-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.readTimeoutMs,
+    min: 1,
+    max: 60_000,
+    commands: READ,
+    help: 'longest time of one read, in ms',
+  },
+  staleAfterMs: {
+    env: 'STALE_AFTER_MS',
+    flag: 'stale-after-ms',
+    kind: 'integer',
+    default: READER_DEFAULTS.staleAfterMs,
+    min: 1,
+    max: DAY_MS,
+    commands: READ,
+    help: 'answers are marked stale when A was last heard from so long ago, in ms',
+  },
+  pageSize: {
+    env: 'PAGE_SIZE',
+    flag: 'page-size',
+    kind: 'integer',
+    default: READER_DEFAULTS.pageSize,
+    min: 1,
+    max: 10_000,
+    commands: READ,
+    help: 'most changes taken in at once',
+  },
+  onChange: {
+    env: 'ON_CHANGE',
+    flag: 'on-change',
+    kind: 'choice',
+    default: READER_DEFAULTS.onChange,
+    choices: ['evict', 'refresh'],
+    commands: READ,
+    help: 'what a change does to a local entry: drop it, or replace it at once',
+  },
+  keyPrefix: {
+    env: 'KEY_PREFIX',
+    flag: 'key-prefix',
+    kind: 'text',
+    default: READER_DEFAULTS.keyPrefix,
+    commands: READ,
+    help: 'start of all keys in Redis; the same on all readers',
+  },
+  maxValueBytes: {
+    env: 'MAX_VALUE_BYTES',
+    flag: 'max-value-bytes',
+    kind: 'integer',
+    default: DEFAULT_MAX_VALUE_BYTES,
+    min: 1,
+    max: 64 * MIB,
+    commands: WRITE,
+    help: 'largest value that is accepted, in bytes',
+  },
+  retentionHours: {
+    env: 'RETENTION_HOURS',
+    flag: 'retention-hours',
+    kind: 'number',
+    default: MAINTENANCE_DEFAULTS.retentionSeconds / 3600,
+    min: 0.001,
+    max: 24 * 365,
+    commands: WRITE,
+    help: 'changes older than this leave the log, in hours',
+  },
+  table: {
+    env: 'TABLE',
+    flag: 'table',
+    kind: 'identifier',
+    default: DEFAULT_TABLE.table,
+    commands: BOTH,
+    help: 'the tracked table',
+  },
+  keyColumn: {
+    env: 'KEY_COLUMN',
+    flag: 'key-column',
+    kind: 'identifier',
+    default: DEFAULT_TABLE.keyColumn,
+    commands: BOTH,
+    help: 'its column of keys',
+  },
+  valueColumn: {
+    env: 'VALUE_COLUMN',
+    flag: 'value-column',
+    kind: 'identifier',
+    default: DEFAULT_TABLE.valueColumn,
+    commands: BOTH,
+    help: 'its column of values',
+  },
+  versionColumn: {
+    env: 'VERSION_COLUMN',
+    flag: 'version-column',
+    kind: 'identifier',
+    default: DEFAULT_TABLE.versionColumn,
+    commands: BOTH,
+    help: 'its column of versions',
+  },
+  writeTokens: {
+    env: 'WRITE_TOKENS',
+    flag: 'write-tokens',
+    kind: 'tokens',
+    commands: WRITE,
+    help: 'bearer tokens that may write, separated by commas',
+  },
+  readTokens: {
+    env: 'READ_TOKENS',
+    flag: 'read-tokens',
+    kind: 'tokens',
+    commands: READ,
+    help: 'bearer tokens that may read, separated by commas; without any, all may',
+  },
+} as const satisfies Record<string, Setting>;
