@@ -6,12 +6,12 @@
  * and kill. What differs between the two servers is a `ServerKind`: mysql.ts and mariadb.ts.
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
-import { cp, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
-import { cacheFolder, type DatabasePrograms } from './programs.js';
-import { freePort, LOOPBACK, ServerError, ServerProcess } from './server-process.js';
+import { copyFreshData } from './fresh-data.js';
+import type { DatabasePrograms } from './programs.js';
+import { freePort, LOOPBACK, ServerProcess } from './server-process.js';
 
 export type Flavor = 'mysql' | 'mariadb';
 
@@ -174,38 +174,4 @@ function accountsSql(password: string, replicationPassword: string): string {
     `CREATE USER '${REPLICATION_USER}'@'%' IDENTIFIED BY '${replicationPassword}';`,
     `GRANT REPLICATION SLAVE ON *.* TO '${REPLICATION_USER}'@'%';`,
   ].join('\n');
-}
-
-// Initialising takes seconds, copying what was initialised once takes a tenth of one. The copy in
-// the cache is made beside its place and renamed, so that a half-made one is never used.
-async function copyFreshData(kind: ServerKind, folder: string): Promise<void> {
-  const { mtimeMs, size } = await stat(kind.programs.binary);
-  const fresh = join(cacheFolder(), 'data', `${kind.flavor}-${Math.floor(mtimeMs)}-${size}`);
-  if (!(await exists(fresh))) {
-    const making = `${fresh}.${process.pid}-${randomPassword().slice(0, 8)}`;
-    await mkdir(making, { recursive: true, mode: 0o700 });
-    try {
-      await kind.initialise(making);
-      await rename(making, fresh);
-    } catch (cause) {
-      await rm(making, { recursive: true, force: true });
-      if (!(await exists(fresh))) {
-        const text = `Expected to initialise a data folder for ${kind.flavor}, got an error.`;
-        throw new ServerError(text, { cause });
-      }
-    }
-  }
-  // Its server's identity is not copied: each server makes its own.
-  await cp(fresh, folder, {
-    recursive: true,
-    mode: constants.COPYFILE_FICLONE,
-    filter: (source) => !source.endsWith('/auto.cnf'),
-  });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -7,20 +7,11 @@
 import { createHash } from 'node:crypto';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { type Migration, planMigration, type Step } from '../core/migration-plan.js';
-import { InvalidOptionsError, SchemaError, TidemarkError } from '../errors.js';
+import { InvalidOptionsError, SchemaError } from '../errors.js';
 import { mysqlCodeOf } from './fault.js';
 import { hasLedger, readLedger, recordApplied, recordProgress } from './ledger.js';
+import { explainStatement, MigrationLockError } from './migration-errors.js';
 import { readMigrations } from './migration-files.js';
-
-/** Another run holds the lock, or the lock cannot be had. */
-export class MigrationLockError extends TidemarkError {
-  readonly code = 'migration_lock';
-}
-
-/** The server refused a statement. What was done before it is noted; the next run goes on there. */
-export class MigrationError extends TidemarkError {
-  readonly code = 'migration';
-}
 
 export interface MigrateOptions {
   /** The number of the last migration to be applied, 0 for none; all by default. */
@@ -58,27 +49,6 @@ const ALREADY_DONE = {
     'ER_TRG_DOES_NOT_EXIST',
   ]),
 };
-
-const HINTS: Record<string, string> = {
-  ER_BINLOG_CREATE_ROUTINE_NEED_SUPER:
-    'With the binary log on, creating triggers needs log_bin_trust_function_creators = 1 (SET ' +
-    'GLOBAL, or the parameter group of a managed MySQL), or an account with SUPER. Set it, run ' +
-    '`tidemark migrate` again; it may be taken back afterwards.',
-  ER_OPTION_PREVENTS_STATEMENT:
-    'This server is read-only: set MYSQL_A_URL to the source in data center A; replication ' +
-    'carries the schema to data center B.',
-  ER_LOCK_WAIT_TIMEOUT:
-    'An open transaction uses the table. End it, or wait, then run `tidemark migrate` again.',
-  ER_TRG_ALREADY_EXISTS:
-    'It was made by hand, perhaps by a file that ended half-way. Apply the down file with the ' +
-    'plain client, then run `tidemark migrate` again.',
-};
-HINTS.ER_TABLE_EXISTS_ERROR = HINTS.ER_TRG_ALREADY_EXISTS ?? '';
-
-const DENIED = /_DENIED_ERROR$/;
-const DENIED_HINT =
-  'The account of MYSQL_A_URL needs, on this database: CREATE, DROP, ALTER, INDEX, TRIGGER, ' +
-  'SELECT, INSERT, UPDATE, DELETE. Grant them, or let a DBA apply the files in migrations/.';
 
 /** Brings the connection's database to the wanted migration.
  * @throws SchemaError, MigrationLockError, MigrationError, InvalidOptionsError */
@@ -137,7 +107,7 @@ async function runStep(
       await connection.query(sql);
     } catch (cause) {
       const isDone = ALREADY_DONE[direction].has(mysqlCodeOf(cause) ?? '');
-      if (!(mayBeDone && isDone)) throw explain(cause, step, index);
+      if (!(mayBeDone && isDone)) throw explainStatement(cause, step, index);
     }
     // The last statement is the file's own record: applied, or gone with the ledger's row.
     if (endsGroup && !isLast) await recordProgress(connection, migration, script, index + 1);
@@ -165,16 +135,6 @@ function remaining({ migration, direction, statementsDone, inDoubt }: Step): Sta
       mayBeDone: inDoubt === 'all' || (inDoubt === 'first' && index === statementsDone),
     }))
     .slice(statementsDone);
-}
-
-function explain(cause: unknown, step: Step, index: number): MigrationError {
-  const code = mysqlCodeOf(cause) ?? 'no code';
-  const file = `${step.migration.name}${step.direction === 'down' ? '.down' : ''}.sql`;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  const hint = DENIED.test(code) ? DENIED_HINT : HINTS[code];
-  const next = hint ?? 'Remove the cause, then run `tidemark migrate` again; it goes on there.';
-  const what = `Expected statement ${index + 1} of migrations/${file} to run, got ${code}: ${text}`;
-  return new MigrationError(`${what}. ${next}`, { cause });
 }
 
 /** The database's name; refuses servers whose SQL is not understood here. */

@@ -1,12 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Connection } from 'mysql2/promise';
 import { afterEach, describe, expect, test } from 'vitest';
 import { migrateCommand } from '../../src/cli/migrate.js';
 import type { Flavor } from '../../src/demo/data-centers.js';
 import { InvalidOptionsError, SchemaError } from '../../src/errors.js';
-import { lockName, MigrationLockError, migrate } from '../../src/mysql/migrate.js';
-import { MIGRATIONS_FOLDER } from '../../src/mysql/migration-files.js';
+import { lockName, migrate } from '../../src/mysql/migrate.js';
+import { MigrationLockError } from '../../src/mysql/migration-errors.js';
 import {
   connected,
   createDatabase,
@@ -14,11 +12,10 @@ import {
   query,
   type TestDatabase,
 } from '../support/data-centers.js';
+import { ALL_DOWN, ALL_UP, migrateAt, migrationText, NAMES } from '../support/migrations.js';
 import { plainClient } from '../support/plain-client.js';
 
-const NAMES = ['0001_log', '0002_configs', '0003_triggers'];
-const ALL_UP = NAMES.map((name) => ({ name, direction: 'up' }));
-const ALL_DOWN = NAMES.toReversed().map((name) => ({ name, direction: 'down' }));
+const MANY_RUNS = { timeout: 240_000 };
 
 const databases: TestDatabase[] = [];
 
@@ -59,14 +56,6 @@ async function schemaOf(url: string): Promise<unknown> {
   const hasStream = tables.some(({ name }) => name === 'config_stream');
   const stream = hasStream ? await query(url, 'SELECT id, head FROM config_stream') : [];
   return { created, triggers, ledger, stream };
-}
-
-async function migrateAt(url: string, options: Parameters<typeof migrate>[1] = {}) {
-  return await connected(url, (connection) => migrate(connection, options));
-}
-
-async function fileText(name: string): Promise<string> {
-  return await readFile(join(MIGRATIONS_FOLDER, `${name}.sql`), 'utf8');
 }
 
 describe.each(flavors)('the migrations runner on %s', (flavor) => {
@@ -112,42 +101,50 @@ describe.each(flavors)('the migrations runner on %s', (flavor) => {
     expect(await query(a, 'SHOW TABLES')).toEqual([]);
   });
 
-  test('a run that ends at any statement, noted or not, is taken up by the next', async () => {
-    const clean = await emptyDatabase(flavor);
-    await migrateAt(clean.a);
-    const wanted = await schemaOf(clean.a);
-    let ended = true;
-    for (let at = 1; ended; at += 1) {
-      const { a } = await emptyDatabase(flavor);
-      ended = await endsAfterQuery(a, at, {});
-      await migrateAt(a);
-      expect(await schemaOf(a), `ended after query ${at}`).toEqual(wanted);
-      await dropAllBut(clean);
-    }
-  });
+  test(
+    'a run that ends at any statement, noted or not, is taken up by the next',
+    MANY_RUNS,
+    async () => {
+      const clean = await emptyDatabase(flavor);
+      await migrateAt(clean.a);
+      const wanted = await schemaOf(clean.a);
+      let ended = true;
+      for (let at = 1; ended; at += 1) {
+        const { a } = await emptyDatabase(flavor);
+        ended = await endsAfterQuery(a, at, {});
+        await migrateAt(a);
+        expect(await schemaOf(a), `ended after query ${at}`).toEqual(wanted);
+        await dropAllBut(clean);
+      }
+    },
+  );
 
-  test('a run down that ends anywhere is finished by the next, whether that goes up or down', async () => {
-    const clean = await emptyDatabase(flavor);
-    await migrateAt(clean.a);
-    await migrateAt(clean.a, { to: 0 });
-    const atZero = await schemaOf(clean.a);
-    await migrateAt(clean.a);
-    const atThree = await schemaOf(clean.a);
-    let ended = true;
-    for (let at = 1; ended; at += 1) {
-      const { a } = await emptyDatabase(flavor);
-      await migrateAt(a);
-      ended = await endsAfterQuery(a, at, { to: 0 });
-      const to = at % 2 === 0 ? 0 : 3;
-      await migrateAt(a, { to });
-      const { ledger, triggers, stream } = (await schemaOf(a)) as Record<string, unknown>;
-      const wanted = { ...((to === 0 ? atZero : atThree) as object), created: undefined };
-      expect({ ledger, triggers, stream }, `ended after query ${at}`).toEqual(wanted);
-      await migrateAt(a, { to: 0 });
-      expect(await schemaOf(a), `ended after query ${at}`).toEqual(atZero);
-      await dropAllBut(clean);
-    }
-  });
+  test(
+    'a run down that ends anywhere is finished by the next, whether that goes up or down',
+    MANY_RUNS,
+    async () => {
+      const clean = await emptyDatabase(flavor);
+      await migrateAt(clean.a);
+      await migrateAt(clean.a, { to: 0 });
+      const atZero = await schemaOf(clean.a);
+      await migrateAt(clean.a);
+      const atThree = await schemaOf(clean.a);
+      let ended = true;
+      for (let at = 1; ended; at += 1) {
+        const { a } = await emptyDatabase(flavor);
+        await migrateAt(a);
+        ended = await endsAfterQuery(a, at, { to: 0 });
+        const to = at % 2 === 0 ? 0 : 3;
+        await migrateAt(a, { to });
+        const { ledger, triggers, stream } = (await schemaOf(a)) as Record<string, unknown>;
+        const wanted = { ...((to === 0 ? atZero : atThree) as object), created: undefined };
+        expect({ ledger, triggers, stream }, `ended after query ${at}`).toEqual(wanted);
+        await migrateAt(a, { to: 0 });
+        expect(await schemaOf(a), `ended after query ${at}`).toEqual(atZero);
+        await dropAllBut(clean);
+      }
+    },
+  );
 
   test('a half-applied file can be taken down', async () => {
     const { a } = await emptyDatabase(flavor);
@@ -228,14 +225,14 @@ describe.each(flavors)('the migrations runner on %s', (flavor) => {
 
   test('recognises files that were applied with the plain client', async () => {
     const { a } = await emptyDatabase(flavor);
-    for (const name of NAMES) await plainClient(flavor, a, await fileText(name));
+    for (const name of NAMES) await plainClient(flavor, a, await migrationText(name));
     expect(await migrateAt(a)).toEqual({ steps: [], recognised: NAMES });
     const byHand = await schemaOf(a);
     const byRunner = await emptyDatabase(flavor);
     await migrateAt(byRunner.a);
     expect(byHand).toEqual(await schemaOf(byRunner.a));
     for (const name of NAMES.toReversed()) {
-      await plainClient(flavor, a, await fileText(`${name}.down`));
+      await plainClient(flavor, a, await migrationText(`${name}.down`));
     }
     expect(await query(a, 'SHOW TABLES')).toHaveLength(1);
   });
@@ -279,86 +276,6 @@ describe.each(flavors)('the migrations runner on %s', (flavor) => {
       config_key: 'x',
       note: 7,
     });
-  });
-});
-
-describe.each(flavors)('privileges of the migrations on %s', (flavor) => {
-  async function account(database: TestDatabase, privileges: string): Promise<string> {
-    const user = `u_${database.name}`;
-    await query(database.a, `CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
-    await query(database.a, `GRANT ${privileges} ON \`${database.name}\`.* TO '${user}'@'%'`);
-    await database.caughtUp();
-    return user;
-  }
-
-  function as(user: string, url: string, password = 'secret'): string {
-    const own = new URL(url);
-    own.username = user;
-    own.password = password;
-    return own.href;
-  }
-
-  const SUFFICIENT = 'CREATE, DROP, ALTER, INDEX, TRIGGER, SELECT, INSERT, UPDATE, DELETE';
-
-  test('the privileges that the message names are enough, up and down', async () => {
-    const database = await emptyDatabase(flavor);
-    const user = await account(database, SUFFICIENT);
-    await migrateAt(as(user, database.a));
-    await migrateAt(as(user, database.a), { to: 0 });
-    await query(database.a, `DROP USER '${user}'@'%'`);
-  });
-
-  test('a missing privilege is named with what to grant; a later run goes on', async () => {
-    const database = await emptyDatabase(flavor);
-    const user = await account(database, SUFFICIENT.replace(' TRIGGER,', ''));
-    await expect(migrateAt(as(user, database.a))).rejects.toThrow(/0003_triggers.*Grant them/s);
-    expect((await migrateAt(database.a)).steps).toEqual(ALL_UP.slice(2));
-    await query(database.a, `DROP USER '${user}'@'%'`);
-  });
-
-  test('error 1419 is explained, and a later run goes on', async () => {
-    const database = await emptyDatabase(flavor);
-    const user = await account(database, SUFFICIENT);
-    await query(database.a, 'SET GLOBAL log_bin_trust_function_creators = OFF');
-    try {
-      const refused = migrateAt(as(user, database.a));
-      await expect(refused).rejects.toThrow(/log_bin_trust_function_creators = 1/);
-    } finally {
-      await query(database.a, 'SET GLOBAL log_bin_trust_function_creators = ON');
-    }
-    expect((await migrateAt(as(user, database.a))).steps).toEqual(ALL_UP.slice(2));
-    await query(database.a, `DROP USER '${user}'@'%'`);
-  });
-
-  test('on the replica it says to go to data center A', async () => {
-    const database = await emptyDatabase(flavor);
-    const user = await account(database, SUFFICIENT);
-    await expect(migrateAt(as(user, database.b))).rejects.toThrow(/read-only.*MYSQL_A_URL/s);
-    await query(database.a, `DROP USER '${user}'@'%'`);
-  });
-
-  test('a wrong password is told without repeating it', async () => {
-    const { a } = await emptyDatabase(flavor);
-    const command = migrateCommand({ url: as('tidemark', a, 'hunter2'), print: () => {} });
-    const error: unknown = await command.catch((caught: unknown) => caught);
-    expect(error).toMatchObject({ code: 'access_denied' });
-    expect(String(error)).not.toContain('hunter2');
-  });
-
-  test('grant_reader.sql lets an account read what a reader needs, and nothing else', async () => {
-    const database = await emptyDatabase(flavor);
-    await migrateAt(database.a);
-    const user = 'tidemark_reader';
-    await query(database.a, `CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
-    await plainClient(flavor, database.a, await fileText('grant_reader'));
-    await database.caughtUp();
-    const [a, b] = [as(user, database.a), as(user, database.b)];
-    for (const table of ['config_stream', 'config_changes', 'configs']) {
-      await query(b, `SELECT * FROM ${table}`);
-      await expect(query(a, `DELETE FROM ${table}`)).rejects.toThrow(/denied/);
-    }
-    await expect(query(b, 'SELECT * FROM tidemark_migrations')).rejects.toThrow(/denied/);
-    await query(database.a, `DROP USER '${user}'@'%'`);
   });
 });
 
