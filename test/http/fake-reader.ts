@@ -1,0 +1,62 @@
+/** A reader over a plain map, that remembers what it was asked. */
+import { Registry } from 'prom-client';
+import { Entry } from '../../src/core/entry.js';
+import { assertKey } from '../../src/core/key.js';
+import { Reading, type ReadOptions } from '../../src/core/reading.js';
+import type { Readings } from '../../src/http/read-app.js';
+
+export const HEAD = 42;
+const AT = { version: HEAD - 2, fingerprint: 'f' };
+
+export class FakeReader implements Readings {
+  readonly rows = new Map<string, { version: number; value: Buffer }>();
+  readonly metrics = new Registry();
+  readonly asked: ReadOptions[] = [];
+  ready = true;
+  stale = false;
+  failure: Error | undefined;
+
+  put(key: string, value: string | Buffer, version = 7): void {
+    this.rows.set(key, { version, value: Buffer.from(value) });
+  }
+
+  async get(key: string, options: ReadOptions = {}): Promise<Reading> {
+    this.asked.push(options);
+    assertKey(key);
+    if (this.failure !== undefined) throw this.failure;
+    const row = this.rows.get(key);
+    const entry = new Entry(AT, row?.version ?? 0, row?.value ?? null);
+    return new Reading(key, entry, HEAD, 'redis', this.stale);
+  }
+
+  async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {
+    const readings = new Map<string, Reading>();
+    for (const key of keys) readings.set(key, await this.get(key, options));
+    return readings;
+  }
+
+  async list(
+    { prefix, limit, after = '' }: { prefix: string; limit: number; after?: string | undefined },
+    options: ReadOptions = {},
+  ): Promise<{ asOf: number; readings: Reading[]; next: string | undefined }> {
+    const keys = [...this.rows.keys()]
+      .sort()
+      .filter((key) => key.startsWith(prefix) && key > after);
+    const page = keys.slice(0, limit);
+    const readings = [...(await this.getMany(page, options)).values()];
+    return { asOf: HEAD, readings, next: keys.length > limit ? page.at(-1) : undefined };
+  }
+
+  status(): ReturnType<Readings['status']> {
+    return {
+      ready: this.ready,
+      stale: this.stale,
+      applied: HEAD,
+      head: this.ready ? HEAD : 0,
+      ageMs: 5,
+      pollFailures: 3,
+      local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
+      redis: { breaker: 'closed', marks: [] },
+    };
+  }
+}
