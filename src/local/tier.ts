@@ -24,6 +24,8 @@ export interface LocalTierOptions {
 export interface Flight<T> {
   readonly key: string;
   floor: number;
+  /** What had been pushed out when it took off: a later read may require more. */
+  readonly lostAsOf: number;
   /** It took off in a history that is no more: its as-of means nothing now. */
   foreign: boolean;
   readonly landing: Promise<T>;
@@ -114,11 +116,12 @@ export class LocalTier<T> {
 
   /** The fill in flight for `key` that a read starting now may share. */
   flight(key: string): Flight<T> | undefined {
-    return this.#flights.get(key);
+    const flight = this.#flights.get(key);
+    return flight?.lostAsOf === this.#lostAsOf ? flight : undefined;
   }
 
   takeOff(key: string, landing: Promise<T>): Flight<T> {
-    const flight = { key, floor: 0, foreign: false, landing };
+    const flight = { key, floor: 0, lostAsOf: this.#lostAsOf, foreign: false, landing };
     const before = this.#flights.get(key);
     if (before !== undefined) this.#detached.add(before);
     this.#flights.set(key, flight);
@@ -133,7 +136,9 @@ export class LocalTier<T> {
     if (flight.foreign) return entry;
     const held = this.getExpired(flight.key);
     if (held !== undefined && held.asOf > entry.asOf) return held;
-    if (mayCache(entry.asOf, flight.floor)) this.#set(flight.key, entry);
+    // An answer that was pushed out meanwhile may have been this key's.
+    const lostAsOf = flight.lostAsOf === this.#lostAsOf ? 0 : this.#lostAsOf;
+    if (mayCache(entry.asOf, Math.max(flight.floor, lostAsOf))) this.#set(flight.key, entry);
     else this.lost(entry.at);
     return entry;
   }

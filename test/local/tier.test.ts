@@ -63,6 +63,20 @@ describe('a fill', () => {
     expect(tier.flight('a')).toBeUndefined();
   });
 
+  test('is not joined by a read that has to be newer than an answer that was pushed out', () => {
+    tier.takeOff('a', pending);
+    tier.lost(at(7));
+    expect(tier.flight('a')).toBeUndefined();
+  });
+
+  test('is not cached under an answer that was pushed out while it was in flight', () => {
+    // old takes off ---- new lands (as of 7) ---- new is pushed out ---- old lands (as of 3)
+    const old = tier.takeOff('a', pending);
+    tier.lost(at(7));
+    tier.land(old, value(3));
+    expect(tier.get('a')).toBeUndefined();
+  });
+
   test('never puts an older entry over a newer one, and answers with the newer', () => {
     const slow = tier.takeOff('a', pending);
     fill('a', value(7));
