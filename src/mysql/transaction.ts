@@ -86,6 +86,7 @@ async function takeConnection(pool: Pool, deadline: Deadline): Promise<PoolConne
 }
 
 async function undo(connection: PoolConnection, deadline: Deadline): Promise<void> {
+  if (deadline.remainingMs === 0) return connection.destroy();
   try {
     await deadline.race(connection.query('ROLLBACK'));
     connection.release();

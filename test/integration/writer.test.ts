@@ -1,0 +1,456 @@
+/**
+ * The writer against real servers, beside plain SQL that knows nothing of it.
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  AccessDeniedError,
+  InvalidKeyError,
+  InvalidOptionsError,
+  PreconditionFailedError,
+  SchemaError,
+  UnavailableError,
+  ValueTooLargeError,
+} from '../../src/errors.js';
+import { openPool } from '../../src/mysql/pool.js';
+import { InvalidBatchError, KeyCollisionError } from '../../src/write-errors.js';
+import type { Batch } from '../../src/write-plan.js';
+import { Writer, type WriterOptions } from '../../src/writer.js';
+import {
+  connected,
+  createDatabase,
+  flavors,
+  query,
+  type TestDatabase,
+} from '../support/data-centers.js';
+
+describe.each(flavors)('the writer on %s', (flavor) => {
+  let database: TestDatabase;
+  let writer: Writer;
+  const opened: Writer[] = [];
+
+  function open(options: Partial<WriterOptions> = {}): Writer {
+    const one = new Writer({ mysql: database.a, ...options });
+    opened.push(one);
+    return one;
+  }
+
+  beforeAll(async () => {
+    database = await createDatabase(flavor);
+  });
+
+  afterAll(async () => {
+    await database.drop();
+  });
+
+  beforeEach(async () => {
+    await run('DELETE FROM configs');
+    writer = open();
+  });
+
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((one) => one.close()));
+  });
+
+  const run = (sql: string, values: (string | number)[] = []) => query(database.a, sql, values);
+
+  async function head(): Promise<number> {
+    return Number((await run('SELECT head FROM config_stream'))[0]?.head);
+  }
+
+  async function stored(): Promise<Record<string, string>> {
+    const rows = await run('SELECT config_key, config_value FROM configs ORDER BY config_key');
+    return Object.fromEntries(rows.map((row) => [row.config_key, row.config_value]));
+  }
+
+  async function retries(of: Writer = writer): Promise<number> {
+    const [metric] = (await of.metrics.getMetricsAsJSON()).filter(({ name }) =>
+      name.includes('retries'),
+    );
+    return metric?.values[0]?.value ?? 0;
+  }
+
+  describe('one write', () => {
+    test('answers the version and the tag under which the row and the log have it', async () => {
+      const before = await head();
+      const created = await writer.put('a', '{ "x": 1.0 }');
+      expect(created).toMatchObject({ key: 'a', version: before + 1, created: true });
+      const replaced = await writer.put('a', Buffer.from('[]'));
+      expect(replaced).toMatchObject({ version: before + 2, created: false });
+      expect(replaced.etag).not.toBe(created.etag);
+      const [row] = await run('SELECT version, config_value FROM configs WHERE config_key = ?', [
+        'a',
+      ]);
+      expect(row).toEqual({ version: before + 2, config_value: '[]' });
+      const deleted = await writer.delete('a');
+      expect(deleted).toEqual({ key: 'a', version: before + 3, deleted: true });
+      expect(await writer.delete('a')).toEqual({ key: 'a', version: before + 3, deleted: false });
+      expect(await head()).toBe(before + 3);
+    });
+
+    test.each([
+      'null',
+      '0',
+      '""',
+      '[]',
+      '{"n":12345678901234567890}',
+      ' {"a" : 1e400,\r\n\t"\u{1F9ED}é":"\\u00e9\\\\\' \\" ? $x"} ',
+    ])('stores %s byte for byte', async (value) => {
+      await writer.put('v', value);
+      const [row] = await run('SELECT HEX(config_value) AS hex FROM configs');
+      expect(row?.hex).toBe(Buffer.from(value).toString('hex').toUpperCase());
+    });
+
+    test('a write of the very same value is a change too', async () => {
+      const { version } = await writer.put('a', '1');
+      expect((await writer.put('a', '1')).version).toBe(version + 1);
+    });
+
+    test.each([
+      ['a', 'A', 'a ', 'á', 'a/b', 'a%2Fb', '__proto__', 'constructor', "'; --", '\\', '`'],
+      ['E', 'é', '\u{1F9ED}', '\u{1F9ED}'.repeat(255), 'x'.repeat(255), ' ', '?', '%', '_'],
+    ])('keeps keys apart that look alike: %s ...', async (...keys) => {
+      for (const [index, key] of keys.entries()) await writer.put(key, String(index));
+      expect(await stored()).toEqual(
+        Object.fromEntries(keys.map((key, index) => [key, String(index)])),
+      );
+      for (const key of keys) await writer.delete(key);
+      expect(await stored()).toEqual({});
+    });
+
+    test('refuses what cannot be stored, and writes nothing', async () => {
+      const before = await head();
+      await expect(writer.put('', '1')).rejects.toThrow(InvalidKeyError);
+      await expect(writer.put('x'.repeat(256), '1')).rejects.toThrow(InvalidKeyError);
+      await expect(writer.put('a', '{')).rejects.toMatchObject({ code: 'invalid_value' });
+      await expect(writer.put('a', `"${'x'.repeat(1_048_576)}"`)).rejects.toThrow(
+        ValueTooLargeError,
+      );
+      await expect(writer.put('a', '1', { ifVersion: 1.5 })).rejects.toThrow(InvalidOptionsError);
+      expect(await head()).toBe(before);
+    });
+
+    test('stores a value of exactly the limit', async () => {
+      await writer.put('a', `"${'x'.repeat(1_048_574)}"`);
+      expect((await run('SELECT LENGTH(config_value) AS bytes FROM configs'))[0]?.bytes).toBe(
+        1_048_576,
+      );
+    });
+  });
+
+  describe('a condition', () => {
+    test('lets a write through when it holds, and nothing when it does not', async () => {
+      const { etag, version } = await writer.put('a', '1');
+      await writer.put('a', '2', { ifVersion: version });
+      const refused = [
+        () => writer.put('a', '3', { ifVersion: version }),
+        () => writer.put('a', '3', { ifMatch: etag }),
+        () => writer.put('a', '3', { ifAbsent: true }),
+        () => writer.put('b', '3', { ifMatch: '*' }),
+        () => writer.put('b', '3', { ifVersion: 0 }),
+        () => writer.delete('a', { ifMatch: etag }),
+        () => writer.delete('b', { ifMatch: '*' }),
+      ];
+      for (const write of refused) await expect(write()).rejects.toThrow(PreconditionFailedError);
+      expect(await stored()).toEqual({ a: '2' });
+      await writer.put('b', '3', { ifAbsent: true });
+      await writer.put('a', '4', { ifMatch: '*' });
+      await writer.delete('a', { ifVersion: await head() });
+      expect(await stored()).toEqual({ b: '3' });
+    });
+
+    test('an entity tag covers the value too: a rewritten history does not match', async () => {
+      const { etag, version } = await writer.put('a', '1');
+      await run('DROP TRIGGER configs_tidemark_update');
+      await run("UPDATE configs SET config_value = '2'");
+      await createUpdateTrigger();
+      expect((await run('SELECT version FROM configs'))[0]?.version).toBe(version);
+      await expect(writer.put('a', '3', { ifMatch: etag })).rejects.toThrow(
+        PreconditionFailedError,
+      );
+    });
+
+    test('of many that race, exactly one wins', async () => {
+      const { etag } = await writer.put('a', '0');
+      const replace = (n: number) => writer.put('a', String(n), { ifMatch: etag });
+      const create = (n: number) => writer.put('new', String(n), { ifAbsent: true });
+      for (const write of [replace, create]) {
+        const settled = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => write(n)));
+        const lost = settled.filter(({ status }) => status === 'rejected');
+        expect(lost).toHaveLength(19);
+        for (const one of lost) {
+          expect(one).toMatchObject({ reason: { code: 'precondition_failed' } });
+        }
+      }
+    });
+  });
+
+  describe('a batch', () => {
+    test('is in the log as a whole, and answers its last version', async () => {
+      await writer.put('gone', '1');
+      const before = await head();
+      const put = new Map([
+        ['a', '1'],
+        ['__proto__', '2'],
+      ]);
+      expect(await writer.batch({ put, delete: ['gone', 'never'] })).toEqual({
+        version: before + 3,
+      });
+      expect(await stored()).toEqual(Object.fromEntries(put));
+      expect(await writer.batch({ put: { a: '3' } })).toEqual({ version: before + 4 });
+      expect(await writer.batch({ delete: ['never'] })).toEqual({ version: before + 4 });
+    });
+
+    test('is nothing at all when one of its writes is refused', async () => {
+      await writer.put('a', '1');
+      const before = await head();
+      await run(
+        "CREATE TRIGGER refuse AFTER INSERT ON configs FOR EACH ROW IF NEW.config_key = 'z' THEN SIGNAL SQLSTATE '45000'; END IF",
+      );
+      try {
+        await expect(writer.batch({ put: { a: '2', b: '3', z: '4' } })).rejects.toThrow();
+      } finally {
+        await run('DROP TRIGGER refuse');
+      }
+      expect([await stored(), await head()]).toEqual([{ a: '1' }, before]);
+    });
+
+    test('must say something, and not two things about one key', async () => {
+      for (const batch of [
+        {},
+        { put: {}, delete: [] },
+        { put: { a: '1' }, delete: ['a'] },
+        { delete: ['a', 'a'] },
+      ] as Batch[]) {
+        await expect(writer.batch(batch)).rejects.toThrow(InvalidBatchError);
+      }
+      await expect(writer.batch({ put: { '': '1' } })).rejects.toThrow(InvalidKeyError);
+    });
+
+    test('takes 1,000 new keys, and replaces them', async () => {
+      const put = Object.fromEntries(Array.from({ length: 1000 }, (_, n) => [`k/${n}`, `${n}`]));
+      const { version } = await writer.batch({ put });
+      expect(await writer.batch({ put })).toEqual({ version: version + 1000 });
+      expect(Object.keys(await stored())).toHaveLength(1000);
+    });
+  });
+
+  describe('beside other writes', () => {
+    test('writers and one-row statements of plain SQL never deadlock each other', async () => {
+      const keys = ['k0', 'k1', 'k2'] as const;
+      await writer.batch({ put: { k0: '0', k1: '0', k2: '0' } });
+      const before = await head();
+      const sql = openPool(database.a, { connectionLimit: 8 });
+      const rounds = Array.from({ length: 25 }, (_, index) => index);
+      const key = (n: number) => keys[n % 3] ?? 'k0';
+      const each = (write: (n: number) => Promise<unknown>) => async () => {
+        for (const n of rounds) await write(n);
+      };
+      const update = 'UPDATE configs SET config_value = ? WHERE config_key = ?';
+      const jobs = [
+        ...Array(8).fill(each((n) => sql.execute(update, [String(n), key(n)]))),
+        ...Array(8).fill(each((n) => writer.put(key(n), String(n)))),
+        ...Array(2).fill(each(() => writer.batch({ put: { k2: '2', k0: '0', k1: '1' } }))),
+      ];
+      try {
+        await Promise.all(jobs.map((job) => job()));
+      } finally {
+        await sql.end();
+      }
+      expect(await retries()).toBe(0);
+      expect(await head()).toBe(before + 25 * (8 + 8 + 2 * 3));
+    });
+
+    test('batches that create and delete the same keys all succeed', async () => {
+      const jobs = Array.from({ length: 8 }, async (_, job) => {
+        for (let round = 0; round < 10; round += 1) {
+          const [one, other] = job % 2 === 0 ? ['x', 'y'] : ['y', 'x'];
+          await writer.batch({ put: { [one]: `${job}`, z: '1' }, delete: [other] });
+        }
+      });
+      await Promise.all(jobs);
+      const [log] = await run(
+        'SELECT COUNT(*) AS rows_, MAX(version) AS newest FROM config_changes',
+      );
+      expect(log?.rows_).toBe(log?.newest);
+    });
+
+    // them:   update a (locks a, then the head) ............ update b: waits for us
+    // us:     ................. lock b ... lock the head: waits for them -> deadlock, we go back
+    test('a deadlock with a larger transaction of plain SQL is tried again', async () => {
+      await writer.batch({ put: { a: '0', b: '0' } });
+      await connected(database.a, async (them) => {
+        await them.beginTransaction();
+        await them.query("UPDATE configs SET config_value = '1' WHERE config_key = 'a'");
+        const ours = writer.put('b', '2');
+        await untilWaiting();
+        await them.query("UPDATE configs SET config_value = '1' WHERE config_key = 'b'");
+        await them.commit();
+        await ours;
+      });
+      expect(await retries()).toBeGreaterThan(0);
+      expect(await stored()).toEqual({ a: '1', b: '2' });
+    });
+
+    test('a connection that was killed while idle is no error', async () => {
+      const one = open({ connectionLimit: 1 });
+      await one.put('a', '1');
+      const [row] = await one.pool
+        .query('SELECT CONNECTION_ID() AS id')
+        .then(([rows]) => rows as { id: number }[]);
+      await run(`KILL ${row?.id}`);
+      await one.put('a', '2');
+      expect(await stored()).toEqual({ a: '2' });
+    });
+
+    async function untilWaiting(): Promise<void> {
+      await expect
+        .poll(
+          async () =>
+            (
+              await run(
+                "SELECT COUNT(*) AS n FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'",
+              )
+            )[0]?.n,
+          { timeout: 10_000, interval: 20 },
+        )
+        .toBeGreaterThan(0);
+    }
+  });
+
+  describe('a table that is not as it should be', () => {
+    test('without the migration: says which command to run', async () => {
+      const bare = await createDatabase(flavor, { migrated: false });
+      const one = open({ mysql: bare.a });
+      await expect(one.put('a', '1')).rejects.toThrow(/tidemark migrate/);
+      await expect(one.head()).rejects.toThrow(SchemaError);
+      await one.close();
+      await bare.drop();
+    });
+
+    test('with another name, or another column: says so', async () => {
+      await expect(open({ names: { table: 'nope' } }).head()).rejects.toThrow(SchemaError);
+      await expect(open({ names: { valueColumn: 'nope' } }).head()).rejects.toThrow(SchemaError);
+      expect(() => open({ names: { table: 'a.b' } })).toThrow(InvalidOptionsError);
+    });
+
+    test('without its triggers: refuses rather than write what no reader will see', async () => {
+      await writer.put('a', '1');
+      await run('DROP TRIGGER configs_tidemark_update');
+      try {
+        await expect(writer.put('a', '2')).rejects.toThrow(SchemaError);
+      } finally {
+        await createUpdateTrigger();
+      }
+      expect(await stored()).toEqual({ a: '1' });
+    });
+
+    test('whose collation is blind to case: refuses a key rather than overwrite another', async () => {
+      const other = await createDatabase(flavor);
+      const sql = (text: string) => query(other.a, text);
+      await sql(
+        'ALTER TABLE configs MODIFY config_key VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL',
+      );
+      const one = open({ mysql: other.a });
+      await one.put('a', '1');
+      const { version } = await one.put('b', '1');
+      for (const key of ['A', 'á', 'a ']) {
+        await expect(one.put(key, '2')).rejects.toThrow(KeyCollisionError);
+        await expect(one.put(key, '2', { ifAbsent: true })).rejects.toThrow(KeyCollisionError);
+        expect(await one.delete(key)).toEqual({ key, version, deleted: false });
+      }
+      await expect(one.batch({ put: { c: '1', C: '2' } })).rejects.toThrow(KeyCollisionError);
+      await expect(one.batch({ put: { c: '1', A: '2' }, delete: ['q'] })).rejects.toThrow(
+        KeyCollisionError,
+      );
+      await one.put('a', '3');
+      expect(await sql('SELECT config_key, config_value FROM configs ORDER BY 1')).toEqual([
+        { config_key: 'a', config_value: '3' },
+        { config_key: 'b', config_value: '1' },
+      ]);
+      await one.close();
+      await other.drop();
+    });
+
+    test('whose columns are too narrow: refuses rather than cut', async () => {
+      const other = await createDatabase(flavor);
+      await query(
+        other.a,
+        'ALTER TABLE configs MODIFY config_key VARCHAR(10) NOT NULL, MODIFY config_value TINYTEXT NOT NULL',
+      );
+      const one = open({ mysql: other.a });
+      await expect(one.put('x'.repeat(11), '1')).rejects.toThrow(InvalidKeyError);
+      await expect(one.put('x', `"${'x'.repeat(300)}"`)).rejects.toThrow(ValueTooLargeError);
+      // The same through a pool of the caller's, whose sessions cut silently.
+      const lax = openPool(other.a, { connectionLimit: 1 });
+      await lax.query("SET SESSION sql_mode = ''");
+      const other_ = open({ mysql: lax });
+      await expect(other_.put('x'.repeat(11), '1')).rejects.toThrow(SchemaError);
+      await expect(other_.put('x', `"${'x'.repeat(300)}"`)).rejects.toThrow(SchemaError);
+      expect(await query(other.a, 'SELECT * FROM configs')).toEqual([]);
+      await lax.end();
+      await one.close();
+      await other.drop();
+    });
+
+    test('with names of its own', async () => {
+      const other = await createDatabase(flavor);
+      await query(other.a, 'ALTER TABLE configs RENAME COLUMN config_value TO `the ``value`');
+      const one = open({ mysql: other.a, names: { valueColumn: 'the `value' } });
+      await one.put('a', '1');
+      await one.put('a', '2');
+      expect(await query(other.a, 'SELECT * FROM configs')).toMatchObject([{ 'the `value': '2' }]);
+      await one.close();
+      await other.drop();
+    });
+  });
+
+  describe('a server that does not answer', () => {
+    test('nobody listens there: unavailable, at once, and the URL is not told', async () => {
+      const one = open({ mysql: 'mysql://app:hunter2@127.0.0.1:1/app' });
+      const error: unknown = await one.put('a', '1').catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(UnavailableError);
+      expect(String(error)).not.toContain('hunter2');
+    });
+
+    test('a wrong password: access denied', async () => {
+      const url = new URL(database.a);
+      url.password = 'hunter2';
+      const error: unknown = await open({ mysql: url.href })
+        .head()
+        .catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(AccessDeniedError);
+      expect(String(error)).not.toContain('hunter2');
+    });
+
+    test('a row that another transaction keeps: unavailable within its time', async () => {
+      await writer.put('a', '1');
+      const one = open({ timeoutMs: 300 });
+      await connected(database.a, async (them) => {
+        await them.beginTransaction();
+        await them.query("SELECT * FROM configs WHERE config_key = 'a' FOR UPDATE");
+        await expect(one.put('a', '2')).rejects.toThrow(UnavailableError);
+        await them.rollback();
+      });
+      expect(await stored()).toEqual({ a: '1' });
+    });
+
+    test('a pool that was passed in stays open', async () => {
+      const pool = openPool(database.a, { connectionLimit: 1 });
+      const one = new Writer({ mysql: pool });
+      await one.put('a', '1');
+      await one.close();
+      await pool.query('SELECT 1');
+      await pool.end();
+    });
+  });
+
+  async function createUpdateTrigger(): Promise<void> {
+    await run(`CREATE TRIGGER configs_tidemark_update BEFORE UPDATE ON configs FOR EACH ROW
+      BEGIN
+        UPDATE config_stream SET head = LAST_INSERT_ID(head + 1) WHERE id = 1;
+        INSERT INTO config_changes (version, table_name, row_key, op, changed_at)
+        VALUES (LAST_INSERT_ID(), 'configs', NEW.config_key, 'update', UTC_TIMESTAMP(6));
+        SET NEW.version = LAST_INSERT_ID();
+      END`);
+  }
+});
