@@ -40,7 +40,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   return async () => {
     try {
-      if (process.env.CI === 'true') await assertExercised(running);
+      if (process.env.CI === 'true') await failUnlessExercised(running);
     } finally {
       await Promise.all(running.map((one) => one.stop()));
     }
@@ -67,12 +67,14 @@ async function prepareEvidence(url: string): Promise<void> {
   await connection.end();
 }
 
-async function assertExercised(running: readonly DataCenters[]): Promise<void> {
+async function failUnlessExercised(running: readonly DataCenters[]): Promise<void> {
   for (const flavor of ALL) {
     const centers = running.find((one) => one.flavor === flavor);
     const changes = centers === undefined ? 0 : await countChanges(centers.a.url(''));
     console.log(`${flavor}: ${changes} tracked changes in databases of tests`);
-    if (changes === 0) throw new Error(`Expected ${flavor} to be exercised, it was not.`);
+    if (changes > 0) continue;
+    console.error(`Expected ${flavor} to be exercised, it was not.`);
+    process.exitCode = 1; // vitest only logs what a teardown throws
   }
 }
 
