@@ -1,15 +1,23 @@
-/** Tidemark's public parts. See README.md for an example. */
+/** Tidemark's public parts. See README.md for an example; the Fastify plugins are `tidemark/http`. */
 
 export type { RebaseReason } from './core/position.js';
-export type { ReadOptions, Tier } from './core/reading.js';
-export { Reading } from './core/reading.js';
+export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './create-reader.js';
 export * from './errors.js';
-export type {
-  ListOptions,
-  Logger,
-  Reader,
-  ReaderEvents,
-  ReaderStatus,
-} from './reader.js';
+export {
+  MAINTENANCE_DEFAULTS,
+  Maintenance,
+  type MaintenanceOptions,
+  type MaintenanceStatus,
+} from './maintenance.js';
+export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
+export type { ListOptions, Logger, Reader, ReaderEvents, ReaderStatus } from './reader.js';
+export type { Batch, DeleteCondition, PutCondition, Value } from './write-plan.js';
+export {
+  type DeleteResult,
+  type PutResult,
+  WRITER_DEFAULTS,
+  Writer,
+  type WriterOptions,
+} from './writer.js';
