@@ -123,13 +123,16 @@ export class MysqlLog implements ChangeLog {
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
     const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
+    // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
+    const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
     const rows = await this.#select(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
          SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes FROM ${this.#table}
-         WHERE ${this.#key} LIKE ? ESCAPE '|' ${after === undefined ? '' : `AND ${this.#key} > ?`}
+         WHERE (${this.#key} LIKE ? ESCAPE '|' OR ${this.#key} > ? AND ${this.#key} < ?)
+         ${after === undefined ? '' : `AND ${this.#key} > ?`}
          ORDER BY ${this.#key} LIMIT ${Math.trunc(limit)}) k ON TRUE
        WHERE s.id = 1 ORDER BY k.row_key`,
-      after === undefined ? [pattern] : [pattern, after],
+      [pattern, ...beyondLike, ...(after === undefined ? [] : [after])],
     );
     const asOf = toVersion(theStream(rows).head);
     const scanned = rows.filter((row) => row.row_key !== null);
