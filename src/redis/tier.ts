@@ -203,7 +203,13 @@ export class RedisTier {
   }
 
   #call<T>(task: () => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {
-    return wrap(this.#breaker, timeout(timeoutMs, TimeoutStrategy.Aggressive)).execute(task);
+    // A signal of its own: all calls in flight would listen to the breaker's default one, and Node
+    // warns of more than ten listeners.
+    const { signal } = new AbortController();
+    return wrap(this.#breaker, timeout(timeoutMs, TimeoutStrategy.Aggressive)).execute(
+      task,
+      signal,
+    );
   }
 
   #ttlMs(entry: Entry): number {
