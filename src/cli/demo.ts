@@ -1,0 +1,85 @@
+/** `tidemark demo`: both data centers on this machine, for a person to watch or a program to use. */
+import type { Flavor } from '../demo/data-centers.js';
+import { liveView } from '../demo/live-view.js';
+import { type Stage, startStage } from '../demo/stage.js';
+import { InvalidOptionsError } from '../errors.js';
+
+export interface DemoCommandOptions {
+  readonly flavor?: Flavor | undefined;
+  readonly readers?: number | undefined;
+  /** One line of JSON on stdout when all is ready, nothing else. */
+  readonly json?: boolean | undefined;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+const MOST_READERS = 16;
+/** One Ctrl-C can arrive twice, from the terminal and from npm: that is not impatience yet. */
+const IMPATIENT_AFTER_MS = 1_000;
+
+/** Resolves after a signal, when everything is gone again. A read app that dies is told on stderr
+ * and not replaced: the others go on. */
+export async function demoCommand(options: DemoCommandOptions): Promise<void> {
+  const { flavor = 'mysql', readers = 2, json = false } = options;
+  if (readers < 1 || readers > MOST_READERS) {
+    throw new InvalidOptionsError([`--readers: Expected 1 to ${MOST_READERS}, got ${readers}`]);
+  }
+  const ending = endOnSignal();
+  const onStep = json ? () => {} : (step: string) => print(`${step} ...`);
+  let stage: Stage;
+  try {
+    stage = await startStage({ flavor, readers, signal: ending, onStep });
+  } catch (error) {
+    if (ending.aborted) return;
+    throw error;
+  }
+  try {
+    reportDeaths(stage, ending);
+    if (json) print(JSON.stringify(stage.description));
+    else await liveView(stage, ending);
+    await untilAborted(ending);
+  } finally {
+    await stage.stop();
+  }
+}
+
+function endOnSignal(): AbortSignal {
+  const ending = new AbortController();
+  let askedAtMs = 0;
+  const ask = () => {
+    if (!ending.signal.aborted) {
+      askedAtMs = performance.now();
+      ending.abort();
+    } else if (performance.now() - askedAtMs > IMPATIENT_AFTER_MS) {
+      process.exit(1); // which kills all that runs, see exit.ts
+    }
+  };
+  for (const signal of SIGNALS) process.on(signal, ask);
+  process.stdout.on('error', ask); // its reader is gone: nobody is watching
+  process.stderr.on('error', () => {});
+  return ending.signal;
+}
+
+function reportDeaths(stage: Stage, ending: AbortSignal): void {
+  for (const app of [stage.writeApp, ...stage.readApps]) {
+    void app.ended.then((how) => {
+      if (ending.aborted) return;
+      process.stderr.write(`tidemark: the ${app.name} ended with ${how}. ${app.tail.trim()}\n`);
+    });
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  // Signal listeners and child processes may be all that is left, and they keep nobody alive.
+  const staying = setInterval(() => {}, 2 ** 30);
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => {
+      clearInterval(staying);
+      resolve();
+    });
+  });
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
