@@ -14,19 +14,17 @@ import { EventEmitter } from 'node:events';
 import type { Entry } from './core/entry.js';
 import { ageMs, type Freshness, type Now, observeBeat } from './core/freshness.js';
 import {
-  cutPage,
   decide,
-  decideMark,
-  keysOf,
   type LogSnapshot,
   type Page,
   positionOf,
   type RebaseReason,
 } from './core/position.js';
-import { UnavailableError } from './errors.js';
 import type { LocalTier } from './local/tier.js';
+import { type JudgedMark, Marks } from './marks.js';
 import type { ChangeLog } from './mysql/log.js';
-import type { RedisTier, StoredMark } from './redis/tier.js';
+import { laggingReplica, PageLoader } from './page-loader.js';
+import type { RedisTier } from './redis/tier.js';
 
 export interface ReconcilerOptions {
   readonly log: ChangeLog;
@@ -54,15 +52,11 @@ export interface ReconcilerEvents {
 /** A head below the position is believed after this long without a proof: until then, the answer
  * may come from a replica that lags behind the one that answered before. */
 const REGRESSION_GRACE_MS = 3_000;
-/** The most bytes of values that one turn holds in memory. */
-const PAGE_BYTES = 4 * 1024 * 1024;
-/** Up to so many keys are loaded without asking for their sizes first. */
-const FEW_KEYS = 4;
-
 export class Reconciler extends EventEmitter<ReconcilerEvents> {
   readonly #options: ReconcilerOptions;
   readonly #local: LocalTier<unknown>;
-  readonly #newGeneration: () => string;
+  readonly #pages: PageLoader;
+  readonly #marks: Marks;
   #started = false;
   #startHead = 0;
   #head = 0;
@@ -72,14 +66,22 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   #pendingBeat: { readonly head: number; readonly beatAtMs: number } | undefined;
   #behindSinceMs: number | undefined;
   #sightingsBehindSinceMs: number | undefined;
-  #marksBehindSinceMs = new Map<number, number>();
-  #markVersions = new Map<number, number>();
 
   constructor(options: ReconcilerOptions) {
     super();
     this.#options = options;
     this.#local = options.local;
-    this.#newGeneration = options.newGeneration ?? (() => randomBytes(9).toString('base64url'));
+    this.#pages = new PageLoader(options.log, options.table);
+    this.#marks = new Marks({
+      ...options,
+      pages: this.#pages,
+      pollLimit: options.pageSize + 1,
+      graceMs: REGRESSION_GRACE_MS,
+      newGeneration: options.newGeneration ?? (() => randomBytes(9).toString('base64url')),
+      applied: () => this.#local.applied,
+      onGeneration: (bucket, reason) => this.emit('generation', bucket, reason),
+      onFault: (error) => this.emit('redis-fault', error),
+    });
   }
 
   /** The newest head seen on MySQL-B. */
@@ -93,16 +95,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   /** Whether Redis vouches for all that was in the log when this instance started. */
   get marksReachedStart(): boolean {
-    if (!this.#started) return false;
-    for (let bucket = 0; bucket < this.#options.redis.buckets; bucket++) {
-      if (this.#options.redis.adopted(bucket) === undefined) return false;
-      if ((this.#markVersions.get(bucket) ?? -1) < this.#startHead) return false;
-    }
-    return true;
+    return this.#started && this.#marks.haveReached(this.#startHead);
   }
 
   get markVersions(): ReadonlyMap<number, number> {
-    return this.#markVersions;
+    return this.#marks.versions;
   }
 
   /** How long ago, at most, this instance was complete; Infinity before the first turn. */
@@ -115,10 +112,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   async turn(): Promise<boolean> {
     if (!this.#started) return this.#rebase('start');
     const from = this.#local.applied;
-    const limit = this.#options.pageSize + 1;
-    const [snapshot, marks] = await Promise.all([
-      this.#options.log.poll(from.version, limit),
-      this.#readMarks(),
+    const [snapshot, stored] = await Promise.all([
+      this.#options.log.poll(from.version, this.#options.pageSize + 1),
+      this.#marks.read(),
     ]);
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
@@ -128,145 +124,34 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (lost !== undefined) return this.#rebase(lost);
     this.#head = Math.max(this.#head, snapshot.head);
 
-    const judged = this.#judgeMarks(marks, snapshot, { from: from.version, limit });
-    const inStep = judged.filter(({ state }) => state === 'in-step').map(({ stored }) => stored);
-    if (verdict.kind === 'page') await this.#takePage(verdict.page, inStep);
+    const judged = this.#marks.judge(stored, snapshot, from.version);
+    if (verdict.kind === 'page') await this.#takePage(verdict.page, judged);
     this.#noteBeat(snapshot);
-    const caughtUp = await this.#mendMarks(judged);
-    return !caughtUp || this.#local.applied.version < snapshot.head;
+    const marksDone = await this.#marks.mend(judged);
+    return !marksDone || this.#local.applied.version < snapshot.head;
   }
 
-  /** Loads a page's changes, applies them to the buckets that are in step, and evicts. */
-  async #takePage(whole: Page, marks: readonly StoredMark[]): Promise<void> {
-    const due = marks.filter(({ mark }) => (mark?.position.version ?? 0) < whole.to.version);
-    const wanted = due.length > 0 || this.#options.onChange === 'refresh';
-    const page = wanted ? await this.#affordable(whole) : whole;
-    const keys = keysOf(page, this.#options.table);
-    const entries = wanted ? await this.#load(keys, page) : new Map<string, Entry>();
-    await this.#applyTo(due, page, entries);
+  /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
+   * other instances have applied already is only evicted. */
+  async #takePage(whole: Page, judged: readonly JudgedMark[]): Promise<void> {
+    const due = judged
+      .filter(({ state }) => state === 'in-step')
+      .map(({ stored }) => stored)
+      .filter(({ mark }) => (mark?.position.version ?? 0) < whole.to.version);
+    const isWanted = due.length > 0 || this.#options.onChange === 'refresh';
+    const loaded = isWanted
+      ? await this.#pages.load(whole)
+      : { page: whole, entries: new Map<string, Entry>() };
+    await this.#marks.apply(due, loaded);
 
+    const keys = this.#pages.keysOf(loaded.page);
     const held = this.#options.onChange === 'refresh' ? this.#local.held(keys) : [];
-    this.#local.evict(keys, page.to);
+    this.#local.evict(keys, loaded.page.to);
     for (const key of held) {
-      const entry = entries.get(key);
+      const entry = loaded.entries.get(key);
       if (entry !== undefined) this.#local.refresh(key, entry);
     }
-    this.emit('page', page, keys);
-  }
-
-  /** The first part of a page whose values fit into memory together. */
-  async #affordable(page: Page): Promise<Page> {
-    const keys = keysOf(page, this.#options.table);
-    if (keys.length <= FEW_KEYS) return page;
-    return cutPage(page, await this.#options.log.sizes(keys), PAGE_BYTES);
-  }
-
-  async #load(keys: readonly string[], page: Page): Promise<Map<string, Entry>> {
-    if (keys.length === 0) return new Map();
-    const entries = await this.#options.log.fetch(keys);
-    for (const entry of entries.values()) {
-      if (entry.asOf >= page.to.version) continue;
-      throw laggingReplica(page.to.version, entry.asOf);
-    }
-    return entries;
-  }
-
-  async #applyTo(marks: readonly StoredMark[], page: Page, entries: Map<string, Entry>) {
-    try {
-      for (const { bucket, mark } of marks) {
-        if (mark === undefined) continue;
-        const reply = await this.#options.redis.apply(bucket, mark.generation, page, entries);
-        if (reply === 'applied' || reply === 'done') {
-          this.#markVersions.set(bucket, Math.max(page.to.version, mark.position.version));
-        }
-      }
-    } catch (error) {
-      this.emit('redis-fault', error);
-    }
-  }
-
-  async #readMarks(): Promise<StoredMark[]> {
-    try {
-      return await this.#options.redis.marks();
-    } catch (error) {
-      this.emit('redis-fault', error);
-      return [];
-    }
-  }
-
-  /** Where each bucket stands against the log. Adopts the generations that the log confirms. */
-  #judgeMarks(
-    marks: readonly StoredMark[],
-    snapshot: LogSnapshot,
-    polled: { from: number; limit: number },
-  ): JudgedMark[] {
-    return marks.map((stored): JudgedMark => {
-      const { bucket, mark } = stored;
-      if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
-      this.#markVersions.set(bucket, mark.position.version);
-      const verdict = decideMark(mark.position, snapshot, polled);
-      if (verdict.kind === 'rebase') return { stored, state: 'lost', reason: verdict.reason };
-      if (verdict.kind === 'behind') return this.#judgeMarkAhead(stored);
-      this.#marksBehindSinceMs.delete(bucket);
-      if (verdict.kind === 'unseen') {
-        return { stored, state: mark.position.version < polled.from ? 'late' : 'ahead' };
-      }
-      this.#options.redis.adopt(bucket, mark.generation);
-      return { stored, state: 'in-step' };
-    });
-  }
-
-  /** A mark beyond the head: another instance's replica is ahead, or history lost its tail. */
-  #judgeMarkAhead(stored: StoredMark): JudgedMark {
-    const { monotonicMs } = this.#options.now();
-    const sinceMs = this.#marksBehindSinceMs.get(stored.bucket) ?? monotonicMs;
-    this.#marksBehindSinceMs.set(stored.bucket, sinceMs);
-    if (monotonicMs - sinceMs < REGRESSION_GRACE_MS) return { stored, state: 'ahead' };
-    return { stored, state: 'lost', reason: 'regressed' };
-  }
-
-  /** New generations where marks are lost, one page of catching up where they are late.
-   * True when no bucket needs another turn at once. */
-  async #mendMarks(judged: readonly JudgedMark[]): Promise<boolean> {
-    let caughtUp = true;
-    for (const { stored, state, reason } of judged) {
-      if (state === 'lost') await this.#beginGeneration(stored, reason ?? 'missing');
-      if (state === 'late') caughtUp = (await this.#catchUp(stored)) && caughtUp;
-    }
-    return caughtUp;
-  }
-
-  /** Brings one bucket's mark a page nearer to this instance's position. */
-  async #catchUp(stored: StoredMark): Promise<boolean> {
-    const { bucket, mark } = stored;
-    if (mark === undefined) return true;
-    const polled = { from: mark.position.version, limit: this.#options.pageSize + 1 };
-    const snapshot = await this.#options.log.poll(polled.from, polled.limit);
-    const verdict = decide(mark.position, snapshot);
-    const [judged] = this.#judgeMarks([stored], snapshot, polled);
-    if (judged?.state === 'lost') await this.#beginGeneration(stored, judged.reason ?? 'missing');
-    // Idle, or behind (a lagging replica answered): judged again by a later turn.
-    if (judged?.state !== 'in-step' || verdict.kind !== 'page') return true;
-    const page = await this.#affordable(verdict.page);
-    const entries = await this.#load(keysOf(page, this.#options.table), page);
-    await this.#applyTo([stored], page, entries);
-    const reached = this.#markVersions.get(bucket) ?? 0;
-    return reached < page.to.version || reached >= this.#local.applied.version;
-  }
-
-  async #beginGeneration(stored: StoredMark, reason: string): Promise<void> {
-    const generation = this.#newGeneration();
-    const position = this.#local.applied;
-    try {
-      this.#options.redis.adopt(stored.bucket, undefined);
-      if (!(await this.#options.redis.begin(stored, generation, position))) return;
-      this.#options.redis.adopt(stored.bucket, generation);
-      this.#markVersions.set(stored.bucket, position.version);
-      this.#marksBehindSinceMs.delete(stored.bucket);
-      this.emit('generation', stored.bucket, reason);
-    } catch (error) {
-      this.emit('redis-fault', error);
-    }
+    this.emit('page', loaded.page, keys);
   }
 
   /** Whether the log denies what answers ahead of the position have seen. */
@@ -304,10 +189,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const row = tip.rows[0];
     const position = row === undefined ? { version: tip.head, fingerprint: '' } : positionOf(row);
     this.#local.clear(position, rewritten);
-    // A mark is trusted again after a turn has judged it by the log as it is now.
-    for (let bucket = 0; bucket < this.#options.redis.buckets; bucket++) {
-      this.#options.redis.adopt(bucket, undefined);
-    }
+    this.#marks.distrust();
     this.#behindSinceMs = undefined;
     this.#sightingsBehindSinceMs = undefined;
     this.#pendingBeat = undefined;
@@ -328,18 +210,4 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#freshness = observeBeat(this.#freshness, this.#pendingBeat.beatAtMs, this.#options.now());
     this.#pendingBeat = undefined;
   }
-}
-
-function laggingReplica(expected: number, got: number): UnavailableError {
-  return new UnavailableError(
-    `Expected MySQL-B at version ${expected} or later, got ${got}: another replica, which lags. ` +
-      'The next poll tries again.',
-  );
-}
-
-interface JudgedMark {
-  readonly stored: StoredMark;
-  /** in-step: within this turn's snapshot; late: before it; ahead: beyond it; lost: not in the log. */
-  readonly state: 'in-step' | 'late' | 'ahead' | 'lost';
-  readonly reason?: string;
 }

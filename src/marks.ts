@@ -1,0 +1,168 @@
+/**
+ * The marks: keeps what Redis vouches for in step with the log.
+ *
+ * Invariant: a generation is read from (`adopt`) only after the log has confirmed its mark's position.
+ * A mark that the log does not confirm is given up for a new generation, by compare-and-set, so that
+ * of many readers one succeeds. Redis that does not answer stops nothing: its marks stay behind, and
+ * are caught up page by page when it does.
+ */
+import type { Now } from './core/freshness.js';
+import { decide, decideMark, type LogSnapshot, type Position } from './core/position.js';
+import type { ChangeLog } from './mysql/log.js';
+import type { LoadedPage, PageLoader } from './page-loader.js';
+import type { RedisTier, StoredMark } from './redis/tier.js';
+
+export interface MarksOptions {
+  readonly log: ChangeLog;
+  readonly redis: RedisTier;
+  readonly pages: PageLoader;
+  /** The most rows of the log that one poll asks for. */
+  readonly pollLimit: number;
+  /** A mark beyond the head is given up after so long. */
+  readonly graceMs: number;
+  readonly now: () => Now;
+  /** A name that no earlier generation had. */
+  readonly newGeneration: () => string;
+  /** The position at which a new generation may start. */
+  readonly applied: () => Position;
+  readonly onGeneration: (bucket: number, reason: string) => void;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** What a snapshot of the log says of a stored mark. */
+export interface JudgedMark {
+  readonly stored: StoredMark;
+  /** in-step: within the snapshot; late: before it; ahead: beyond it; lost: not in the log. */
+  readonly state: 'in-step' | 'late' | 'ahead' | 'lost';
+  /** Why it is lost. */
+  readonly reason?: string;
+}
+
+export class Marks {
+  readonly #options: MarksOptions;
+  readonly #redis: RedisTier;
+  readonly #versions = new Map<number, number>();
+  readonly #aheadSinceMs = new Map<number, number>();
+
+  constructor(options: MarksOptions) {
+    this.#options = options;
+    this.#redis = options.redis;
+  }
+
+  /** The last known version of each bucket's mark. */
+  get versions(): ReadonlyMap<number, number> {
+    return this.#versions;
+  }
+
+  /** Whether Redis vouches, in every bucket, for all up to `version`. */
+  haveReached(version: number): boolean {
+    for (let bucket = 0; bucket < this.#redis.buckets; bucket++) {
+      if (this.#redis.adopted(bucket) === undefined) return false;
+      if ((this.#versions.get(bucket) ?? -1) < version) return false;
+    }
+    return true;
+  }
+
+  /** The marks as Redis holds them; none when it does not answer. */
+  async read(): Promise<StoredMark[]> {
+    try {
+      return await this.#redis.marks();
+    } catch (error) {
+      this.#options.onFault(error);
+      return [];
+    }
+  }
+
+  /** Trusts no generation until its mark is judged again. */
+  distrust(): void {
+    for (let bucket = 0; bucket < this.#redis.buckets; bucket++) {
+      this.#redis.adopt(bucket, undefined);
+    }
+  }
+
+  /** Judges the marks by a snapshot polled `from` a position, and adopts what it confirms. */
+  judge(marks: readonly StoredMark[], snapshot: LogSnapshot, from: number): JudgedMark[] {
+    const polled = { from, limit: this.#options.pollLimit };
+    return marks.map((stored): JudgedMark => {
+      const { bucket, mark } = stored;
+      if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
+      this.#versions.set(bucket, mark.position.version);
+      const verdict = decideMark(mark.position, snapshot, polled);
+      if (verdict.kind === 'rebase') return { stored, state: 'lost', reason: verdict.reason };
+      if (verdict.kind === 'behind') return this.#judgeAhead(stored);
+      this.#aheadSinceMs.delete(bucket);
+      if (verdict.kind === 'unseen') {
+        return { stored, state: mark.position.version < from ? 'late' : 'ahead' };
+      }
+      this.#redis.adopt(bucket, mark.generation);
+      return { stored, state: 'in-step' };
+    });
+  }
+
+  /** Beyond the head: another instance's replica is ahead of ours, or history lost its tail. */
+  #judgeAhead(stored: StoredMark): JudgedMark {
+    const { monotonicMs } = this.#options.now();
+    const sinceMs = this.#aheadSinceMs.get(stored.bucket) ?? monotonicMs;
+    this.#aheadSinceMs.set(stored.bucket, sinceMs);
+    if (monotonicMs - sinceMs < this.#options.graceMs) return { stored, state: 'ahead' };
+    return { stored, state: 'lost', reason: 'regressed' };
+  }
+
+  /** Applies a page to the buckets whose marks stand in it. */
+  async apply(marks: readonly StoredMark[], { page, entries }: LoadedPage): Promise<void> {
+    try {
+      for (const { bucket, mark } of marks) {
+        if (mark === undefined) continue;
+        const reply = await this.#redis.apply(bucket, mark.generation, page, entries);
+        if (reply === 'applied' || reply === 'done') {
+          this.#versions.set(bucket, Math.max(page.to.version, mark.position.version));
+        }
+      }
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+
+  /** New generations where marks are lost, one page of catching up where they are late.
+   * True when no bucket needs another turn at once. */
+  async mend(judged: readonly JudgedMark[]): Promise<boolean> {
+    let isDone = true;
+    for (const { stored, state, reason } of judged) {
+      if (state === 'lost') await this.#begin(stored, reason ?? 'missing');
+      if (state === 'late') isDone = (await this.#catchUp(stored)) && isDone;
+    }
+    return isDone;
+  }
+
+  /** Brings one bucket's mark a page nearer to this instance's position. */
+  async #catchUp(stored: StoredMark): Promise<boolean> {
+    const { bucket, mark } = stored;
+    if (mark === undefined) return true;
+    const { version } = mark.position;
+    const snapshot = await this.#options.log.poll(version, this.#options.pollLimit);
+    const verdict = decide(mark.position, snapshot);
+    const [judged] = this.judge([stored], snapshot, version);
+    if (judged?.state === 'lost') await this.#begin(stored, judged.reason ?? 'missing');
+    // Idle, or behind (a lagging replica answered): judged again by a later turn.
+    if (judged?.state !== 'in-step' || verdict.kind !== 'page') return true;
+    const loaded = await this.#options.pages.load(verdict.page);
+    await this.apply([stored], loaded);
+    const reached = this.#versions.get(bucket) ?? 0;
+    return reached < loaded.page.to.version || reached >= this.#options.applied().version;
+  }
+
+  async #begin(stored: StoredMark, reason: string): Promise<void> {
+    const generation = this.#options.newGeneration();
+    const position = this.#options.applied();
+    try {
+      this.#redis.adopt(stored.bucket, undefined);
+      if (!(await this.#redis.begin(stored, generation, position))) return;
+      this.#redis.adopt(stored.bucket, generation);
+      this.#versions.set(stored.bucket, position.version);
+      this.#aheadSinceMs.delete(stored.bucket);
+      this.#options.onGeneration(stored.bucket, reason);
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Loads the values that a page of changes names, as many as memory allows at once.
+ *
+ * Invariant: what it returns was read at the page's end or later, so that it can stand for the page.
+ */
+import type { Entry } from './core/entry.js';
+import { cutPage, keysOf, type Page } from './core/position.js';
+import { UnavailableError } from './errors.js';
+import type { ChangeLog } from './mysql/log.js';
+
+/** The most bytes of values that one page holds in memory. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+/** Up to so many keys are loaded without asking for their sizes first. */
+const FEW_KEYS = 4;
+
+export interface LoadedPage {
+  /** The page, or its first part. */
+  readonly page: Page;
+  /** An entry for each key of the tracked table that the page names. */
+  readonly entries: ReadonlyMap<string, Entry>;
+}
+
+export class PageLoader {
+  constructor(
+    private readonly log: ChangeLog,
+    private readonly table: string,
+  ) {}
+
+  keysOf(page: Page): string[] {
+    return keysOf(page, this.table);
+  }
+
+  /** @throws UnavailableError when MySQL-B does not answer, or answers from before the page's end */
+  async load(whole: Page): Promise<LoadedPage> {
+    const page = await this.#affordable(whole);
+    const keys = this.keysOf(page);
+    if (keys.length === 0) return { page, entries: new Map() };
+    const entries = await this.log.fetch(keys);
+    for (const { asOf } of entries.values()) {
+      if (asOf < page.to.version) throw laggingReplica(page.to.version, asOf);
+    }
+    return { page, entries };
+  }
+
+  async #affordable(page: Page): Promise<Page> {
+    const keys = this.keysOf(page);
+    if (keys.length <= FEW_KEYS) return page;
+    return cutPage(page, await this.log.sizes(keys), PAGE_BYTES);
+  }
+}
+
+export function laggingReplica(expected: number, got: number): UnavailableError {
+  return new UnavailableError(
+    `Expected MySQL-B at version ${expected} or later, got ${got}: another replica, which lags. ` +
+      'The next poll tries again.',
+  );
+}
