@@ -138,8 +138,12 @@ export class LocalTier<T> {
     if (held !== undefined && held.asOf > entry.asOf) return held;
     // An answer that was pushed out meanwhile may have been this key's.
     const lostAsOf = flight.lostAsOf === this.#lostAsOf ? 0 : this.#lostAsOf;
-    if (mayCache(entry.asOf, Math.max(flight.floor, lostAsOf))) this.#set(flight.key, entry);
-    else this.lost(entry.at);
+    if (mayCache(entry.asOf, Math.max(flight.floor, lostAsOf))) {
+      this.#set(flight.key, entry);
+      return entry;
+    }
+    this.#delete(flight.key); // older than this answer
+    this.lost(entry.at);
     return entry;
   }
 

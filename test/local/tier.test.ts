@@ -77,6 +77,14 @@ describe('a fill', () => {
     expect(tier.get('a')).toBeUndefined();
   });
 
+  test('that may not be cached leaves no older entry in its place', () => {
+    fill('a', value(2));
+    const flight = tier.takeOff('a', pending);
+    tier.lost(at(9));
+    tier.land(flight, value(7));
+    expect(tier.get('a')).toBeUndefined();
+  });
+
   test('never puts an older entry over a newer one, and answers with the newer', () => {
     const slow = tier.takeOff('a', pending);
     fill('a', value(7));
