@@ -5,8 +5,8 @@
  * Invariant: one instance at a time does it, the one whose connection holds the named lock, and it
  * does it on that very connection: when the connection is gone, so are lock and leadership.
  * The newest change is never removed: every position must have a row to be checked against.
- * The DELETE reads from the oldest row up to a boundary found beforehand, so it locks no row at the
- * end of the log, where writers append.
+ * The DELETE is told how many rows there are before a boundary, and stops there: servers may plan it
+ * as a scan that would go on to the end of the log, and wait there for those who append.
  * A failure is told once per kind, counted always, and answered by the next tick's new connection.
  */
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
@@ -47,7 +47,7 @@ const PRUNE_ROWS = 1_000;
 /** One tick removes at most this many batches, so that the heartbeat is not kept waiting. */
 const PRUNE_BATCHES = 20;
 /** GET_LOCK's names belong to the server, so the database is part of it. At most 64 characters. */
-const LOCK_NAME = "CONCAT('tidemark:', LEFT(SHA1(DATABASE()), 24))";
+const LOCK_NAME = "CONCAT('tidemark:', LEFT(SHA2(DATABASE(), 256), 24))";
 
 export class Maintenance {
   readonly #pool: Pool;
@@ -203,29 +203,31 @@ export class Maintenance {
 
   async #prune(connection: PoolConnection): Promise<void> {
     for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
-      const boundary = await this.#boundary(connection);
-      if (boundary === undefined) return;
+      const { boundary, rows } = await this.#expired(connection);
+      if (rows === 0) return;
       const { affectedRows } = await run<ResultSetHeader>(
         connection,
-        `DELETE FROM config_changes WHERE version < ? ORDER BY version LIMIT ${PRUNE_ROWS}`,
+        `DELETE FROM config_changes WHERE version < ? ORDER BY version LIMIT ${rows}`,
         [boundary],
       );
       this.#pruned.inc(affectedRows);
-      if (affectedRows > 0) this.#logger.debug({ rows: affectedRows, boundary }, 'pruned the log');
-      if (affectedRows < PRUNE_ROWS) return;
+      this.#logger.debug({ rows: affectedRows, boundary }, 'pruned the log');
+      if (rows < PRUNE_ROWS) return;
     }
   }
 
-  /** The first row that must stay: of the oldest ones, the first young one or the last of all. */
-  async #boundary(connection: PoolConnection): Promise<number | undefined> {
+  /** The first row that must stay (of the oldest ones, the first young one or the last of all),
+   * and how many rows are before it. */
+  async #expired(connection: PoolConnection): Promise<{ boundary: number; rows: number }> {
     const oldest = await run<RowDataPacket[]>(
       connection,
       `SELECT version, changed_at < UTC_TIMESTAMP(6) - INTERVAL ? SECOND AS expired
        FROM config_changes ORDER BY version LIMIT ${PRUNE_ROWS + 1}`,
       [this.#retentionSeconds],
     );
-    const kept = oldest.find((row) => row.expired === 0) ?? oldest.at(-1);
-    return kept === undefined ? undefined : toVersion(kept.version);
+    const young = oldest.findIndex((row) => row.expired === 0);
+    const rows = young === -1 ? Math.max(0, oldest.length - 1) : young;
+    return { boundary: toVersion(oldest[rows]?.version ?? 0), rows };
   }
 }
 

@@ -51,8 +51,7 @@ program
   .option('--readers <count>', 'read instances', wholeNumber)
   .option('--json', 'print where everything is as one line of JSON, then stay quiet')
   .action(async (flags) => {
-    const file: string = './demo.js';
-    const { demoCommand } = await import(file);
+    const { demoCommand } = await import('./demo.js');
     await demoCommand(flags);
   });
 
