@@ -1,7 +1,7 @@
 /** `tidemark demo`: both data centers on this machine, for a person to watch or a program to use. */
 import type { Flavor } from '../demo/data-centers.js';
 import { liveView } from '../demo/live-view.js';
-import { type Stage, startStage } from '../demo/stage.js';
+import { reportDeaths, type Stage, startStage } from '../demo/stage.js';
 import { InvalidOptionsError } from '../errors.js';
 
 export interface DemoCommandOptions {
@@ -16,7 +16,7 @@ const MOST_READERS = 16;
 /** One Ctrl-C can arrive twice, from the terminal and from npm: that is not impatience yet. */
 const IMPATIENT_AFTER_MS = 1_000;
 
-/** Resolves after a signal, when everything is gone again. A read app that dies is told on stderr
+/** Resolves after a signal, when everything is gone again. A read app that dies is reported
  * and not replaced: the others go on. */
 export async function demoCommand(options: DemoCommandOptions): Promise<void> {
   const { flavor = 'mysql', readers = 2, json = false } = options;
@@ -33,9 +33,12 @@ export async function demoCommand(options: DemoCommandOptions): Promise<void> {
     throw error;
   }
   try {
-    reportDeaths(stage, ending);
-    if (json) print(JSON.stringify(stage.description));
-    else await liveView(stage, ending);
+    if (json) {
+      reportDeaths(stage, ending, (report) => process.stderr.write(`tidemark: ${report}\n`));
+      print(JSON.stringify(stage.description));
+    } else {
+      await liveView(stage, ending);
+    }
     await untilAborted(ending);
   } finally {
     await stage.stop();
@@ -57,15 +60,6 @@ function endOnSignal(): AbortSignal {
   process.stdout.on('error', ask); // its reader is gone: nobody is watching
   process.stderr.on('error', () => {});
   return ending.signal;
-}
-
-function reportDeaths(stage: Stage, ending: AbortSignal): void {
-  for (const app of [stage.writeApp, ...stage.readApps]) {
-    void app.ended.then((how) => {
-      if (ending.aborted) return;
-      process.stderr.write(`tidemark: the ${app.name} ended with ${how}. ${app.tail.trim()}\n`);
-    });
-  }
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

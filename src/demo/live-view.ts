@@ -7,9 +7,11 @@ import pico from 'picocolors';
 import { Propagation } from './propagation.js';
 import { SAMPLE_SEED, seededRandom } from './sample-configs.js';
 import { changeLine, introduction, liveScreen, summary } from './screen.js';
-import type { Stage } from './stage.js';
+import { reportDeaths, type Stage } from './stage.js';
 
 const REDRAW_MS = 100;
+/** Of the view, besides one for each reader: headings, the sum, three changes. */
+const LEAST_ROWS = 7;
 const USUAL_SIZE = { columns: 80, rows: 24 };
 
 /** Writes, measures and shows until `signal` is aborted. */
@@ -18,12 +20,15 @@ export async function liveView(stage: Stage, signal: AbortSignal): Promise<void>
   const isTerminal = stdout.isTTY && process.env.TERM !== 'dumb';
   const colors = pico.createColors(isTerminal && pico.isColorSupported);
   const print = (line: string) => stdout.write(`${line}\n`);
-  for (const line of introduction(stage, colors)) print(line);
+  const above = introduction(stage, colors);
+  for (const line of above) print(line);
   const random = seededRandom(SAMPLE_SEED + 1);
   if (isTerminal) {
     const propagation = new Propagation({ stage, random });
-    const clear = redraw(propagation, stdout);
-    await propagation.run(signal).finally(clear);
+    const update = createLogUpdate(stdout);
+    reportDeaths(stage, signal, (text) => update.persist(colors.red(text)));
+    const end = redraw(propagation, update, { stdout, colors, rowsAbove: above.length });
+    await propagation.run(signal).finally(end);
     print(
       `\n${propagation.all.count} reads measured: ${summary(propagation.all)}. Cleaning up ...`,
     );
@@ -33,17 +38,30 @@ export async function liveView(stage: Stage, signal: AbortSignal): Promise<void>
       random,
       onSettled: (change) => print(changeLine(change, propagation.all)),
     });
+    reportDeaths(stage, signal, (text) => process.stderr.write(`tidemark: ${text}\n`));
     await propagation.run(signal);
   }
 }
 
-/** @returns a function that ends it, and leaves the last view where it is */
-function redraw(propagation: Propagation, stdout: NodeJS.WriteStream): () => void {
-  const update = createLogUpdate(stdout);
-  const colors = pico.createColors(pico.isColorSupported);
+interface Terminal {
+  readonly stdout: NodeJS.WriteStream;
+  readonly colors: ReturnType<typeof pico.createColors>;
+  /** Taken by the introduction. */
+  readonly rowsAbove: number;
+}
+
+/** Fills what is left of the terminal below the introduction, and more than that of a small one.
+ * @returns a function that ends it, and leaves the last view where it is */
+function redraw(
+  propagation: Propagation,
+  update: ReturnType<typeof createLogUpdate>,
+  { stdout, colors, rowsAbove }: Terminal,
+): () => void {
   const draw = () => {
     const { columns, rows } = { ...USUAL_SIZE, ...sizeOf(stdout) };
-    update(liveScreen(propagation, { columns, rows }, colors));
+    const least = propagation.readers.length + LEAST_ROWS;
+    const room = Math.min(Math.max(rows - 1 - rowsAbove, least), Math.max(rows - 1, 1));
+    update(liveScreen(propagation, { columns, rows: room }, colors));
   };
   const timer = setInterval(draw, REDRAW_MS);
   return () => {

@@ -15,8 +15,8 @@ import { Latencies } from './latencies.js';
 import { type Random, type SampleConfig, sampleChange } from './sample-configs.js';
 import type { Stage } from './stage.js';
 
-/** How one reader does with one change: after so many ms, or not yet, or not in time. */
-export type Served = number | 'waiting' | 'never';
+/** How one reader does with one change: after so many ms, not yet, not in time, or it is gone. */
+export type Served = number | 'waiting' | 'late' | 'gone';
 
 export interface ObservedChange {
   readonly version: number;
@@ -142,10 +142,12 @@ export class Propagation {
     await Promise.all(
       this.#readers.map(async ({ app, latencies }, index) => {
         const isServed = await this.#untilServed(app, observed, signal);
-        served[index] = isServed ? performance.now() - sinceMs : 'never';
+        const afterMs = performance.now() - sinceMs;
+        if (!isServed) served[index] = app.running ? 'late' : 'gone';
+        else served[index] = afterMs;
         if (!isServed || change.by !== 'demo') return;
-        latencies.add(performance.now() - sinceMs);
-        this.all.add(performance.now() - sinceMs);
+        latencies.add(afterMs);
+        this.all.add(afterMs);
       }),
     );
     if (!signal.aborted) this.#options.onSettled?.(observed);

@@ -24,7 +24,6 @@ const SAMPLE_KEY = 'checkout/log-levels/api';
 const VERSION_COLUMNS = 9;
 const SERVED_COLUMNS = 11;
 const LEAST_KEY_COLUMNS = 20;
-const LEAST_CHANGES = 3;
 
 /** What the stage is, and what to try: printed once, above the view. */
 export function introduction({ description, configs, sql, centers }: Stage, colors: Colors) {
@@ -41,27 +40,25 @@ export function introduction({ description, configs, sql, centers }: Stage, colo
     dim('  # read it in B'),
     `  curl -i ${read[0]?.url}/v1/configs/${SAMPLE_KEY}`,
     dim(`  # or change it as a DBA does, by plain SQL (sql-b opens the replica)`),
-    `  ${sql.a} -e 'UPDATE configs SET config_value =`,
-    `    JSON_SET(config_value, "$.level", "warn") WHERE config_key = "${SAMPLE_KEY}"'`,
+    `  ${sql.a} -e 'UPDATE configs`,
+    `    SET config_value = JSON_SET(config_value, "$.level", "warn")`,
+    `    WHERE config_key = "${SAMPLE_KEY}"'`,
     dim(`  # all servers' data and logs are in ${centers.folder}; Ctrl-C removes it`),
     '',
   ];
 }
 
-export const INTRODUCTION_ROWS = 13;
-
-/** The part that is drawn again and again. */
+/** The part that is drawn again and again, in at most `rows`. */
 export function liveScreen(view: View, { columns, rows }: Size, colors: Colors): string {
   const room = Math.min(columns, 120);
   const readers = readerLines(view, colors);
-  const changeRows = Math.max(LEAST_CHANGES, rows - INTRODUCTION_ROWS - readers.length - 3);
   const lines = [
     ...readers,
     '',
-    ...changeLines(view, room, colors).slice(0, changeRows + 1),
     ...(view.problem === undefined ? [] : [colors.red(cut(view.problem, room))]),
+    ...changeLines(view, room, colors),
   ];
-  return lines.slice(0, Math.max(1, rows - 1)).join('\n');
+  return lines.slice(0, rows).join('\n');
 }
 
 /** One line for a change that all readers have served, for a log file. */
@@ -112,7 +109,7 @@ function changeLines({ changes, readers }: View, room: number, colors: Colors): 
       const times = (fits ? served : quickestAndSlowest(served)).map((one) => {
         const text = shown(one).padStart(SERVED_COLUMNS);
         if (typeof one === 'number') return colors.green(text);
-        return one === 'never' ? colors.red(text) : colors.dim(text);
+        return one === 'late' ? colors.red(text) : colors.dim(text);
       });
       const start = String(version).padEnd(VERSION_COLUMNS);
       return `${start}${by === 'you' ? colors.cyan(name) : name}${times.join('')}`;
@@ -122,14 +119,14 @@ function changeLines({ changes, readers }: View, room: number, colors: Colors): 
 
 function quickestAndSlowest(served: readonly Served[]): Served[] {
   const times = served.filter((one) => typeof one === 'number');
-  const rest = served.find((one) => one === 'waiting') ?? served.find((one) => one === 'never');
-  const quickest = times.length > 0 ? Math.min(...times) : 'waiting';
-  return [quickest, rest ?? Math.max(...times)];
+  const rest = served.find((one) => one === 'waiting') ?? served.find((one) => one === 'late');
+  if (times.length === 0) return [rest ?? 'gone', rest ?? 'gone'];
+  return [Math.min(...times), rest ?? Math.max(...times)];
 }
 
 function shown(served: Served): string {
   if (typeof served === 'number') return ms(served);
-  return served === 'waiting' ? '...' : 'not served';
+  return { waiting: '...', late: 'not served', gone: 'gone' }[served];
 }
 
 function ms(value: number | undefined): string {

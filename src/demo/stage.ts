@@ -92,6 +92,21 @@ export async function startStage(options: StageOptions): Promise<Stage> {
   }
 }
 
+/** Tells of each app that ends by itself. The stage goes on without it. */
+export function reportDeaths(
+  { writeApp, readApps }: Stage,
+  ending: AbortSignal,
+  report: (text: string) => void,
+): void {
+  for (const app of [writeApp, ...readApps]) {
+    void app.ended.then((how) => {
+      if (ending.aborted) return;
+      const printed = app.tail.trim() === '' ? '' : ` It had printed:\n${app.tail}`;
+      report(`The ${app.name} ended with ${how}; the others go on without it.${printed}`);
+    });
+  }
+}
+
 /** Starts all at once, and waits for each. */
 async function startApps(
   apps: readonly Parameters<typeof AppProcess.spawn>[0][],
