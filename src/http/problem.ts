@@ -99,7 +99,10 @@ export function sendProblem(reply: FastifyReply, document: Problem): FastifyRepl
   if (document.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
   if (document.status === 401) reply.header('www-authenticate', 'Bearer');
   // As bytes, because Fastify would add a charset, which this type does not have, to an object's.
-  return reply.code(document.status).type(PROBLEM_TYPE).send(Buffer.from(JSON.stringify(document)));
+  return reply
+    .code(document.status)
+    .type(PROBLEM_TYPE)
+    .send(Buffer.from(JSON.stringify(document)));
 }
 
 /** Fastify's error handler for a scope, or for a whole server. */

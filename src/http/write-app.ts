@@ -37,9 +37,14 @@ export interface WriteAppOptions {
 const DEFAULT_MAX_BATCH_BYTES = 16 * 1024 * 1024;
 const READY_TIMEOUT_MS = 3_000;
 
-const versionSchema = {
+const batchSchema = {
   type: 'object',
   required: ['version'],
+  properties: { version: { type: 'integer' } },
+} as const;
+const writtenSchema = {
+  type: 'object',
+  required: ['key', 'version'],
   properties: { key: { type: 'string' }, version: { type: 'integer' } },
 } as const;
 const keyParams = { type: 'object', properties: { '*': { type: 'string' } } } as const;
@@ -47,7 +52,7 @@ const conditionHeaders = {
   type: 'object',
   properties: { 'if-match': { type: 'string' }, 'if-none-match': { type: 'string' } },
 } as const;
-const responses = { 200: versionSchema, 201: versionSchema, ...problemResponses };
+const responses = { 200: writtenSchema, 201: writtenSchema, ...problemResponses };
 
 export const writeApp = fastifyPlugin<WriteAppOptions>(
   async (host, options) => {
@@ -99,7 +104,7 @@ async function batchRoute(scope: FastifyInstance, options: WriteAppOptions): Pro
   const { writer, tokens, maxBatchBytes = DEFAULT_MAX_BATCH_BYTES } = options;
   await demandToken(scope, tokens);
   takeBytes(scope, 'application/json', maxBatchBytes);
-  const schema = { response: { 200: versionSchema, ...problemResponses } };
+  const schema = { response: { 200: batchSchema, ...problemResponses } };
   scope.post('/v1/batch', { schema, bodyLimit: maxBatchBytes }, async (request, reply) => {
     const { version } = await writer.batch(parseBatchBody(bodyOf(request)));
     return reply.header('tidemark-version', version).send({ version });
