@@ -17,7 +17,7 @@ const USUAL_SIZE = { columns: 80, rows: 24 };
 /** Writes, measures and shows until `signal` is aborted. */
 export async function liveView(stage: Stage, signal: AbortSignal): Promise<void> {
   const { stdout } = process;
-  const isTerminal = stdout.isTTY && process.env.TERM !== 'dumb';
+  const isTerminal = stdout.isTTY === true && process.env.TERM !== 'dumb';
   const colors = pico.createColors(isTerminal && pico.isColorSupported);
   const print = (line: string) => stdout.write(`${line}\n`);
   const above = introduction(stage, colors);
