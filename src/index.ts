@@ -3,21 +3,21 @@
 export type { RebaseReason } from './core/position.js';
 export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
-export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './create-reader.js';
 export * from './errors.js';
+export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
+export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
+export type { ListOptions, Logger, Reader, ReaderEvents, ReaderStatus } from './reader/reader.js';
 export {
   MAINTENANCE_DEFAULTS,
   Maintenance,
   type MaintenanceOptions,
   type MaintenanceStatus,
-} from './maintenance.js';
-export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
-export type { ListOptions, Logger, Reader, ReaderEvents, ReaderStatus } from './reader.js';
-export type { Batch, DeleteCondition, PutCondition, Value } from './write-plan.js';
+} from './writer/maintenance.js';
+export type { Batch, DeleteCondition, PutCondition, Value } from './writer/write-plan.js';
 export {
   type DeleteResult,
   type PutResult,
   WRITER_DEFAULTS,
   Writer,
   type WriterOptions,
-} from './writer.js';
+} from './writer/writer.js';

@@ -5,8 +5,8 @@
  */
 import { DEFAULT_MAX_VALUE_BYTES } from './core/document.js';
 import { DEFAULT_TABLE } from './core/table.js';
-import { READER_DEFAULTS } from './create-reader.js';
-import { MAINTENANCE_DEFAULTS } from './maintenance.js';
+import { READER_DEFAULTS } from './reader/create-reader.js';
+import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
 export type CommandName = 'migrate' | 'write' | 'read';
 

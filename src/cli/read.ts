@@ -1,9 +1,9 @@
 /** `tidemark read`: the read app of data center B. */
 import { collectDefaultMetrics } from 'prom-client';
-import { createReader } from '../create-reader.js';
 import type { SettingsOf } from '../env.js';
 import { readApp } from '../http/read-app.js';
 import { createServer, serveUntilSignal } from '../http/serve.js';
+import { createReader } from '../reader/create-reader.js';
 
 /** Listens at once, not ready; resolves when MySQL-B has answered for the first time.
  * @throws SchemaError, AccessDeniedError which waiting would not heal */

@@ -4,8 +4,8 @@ import type { SettingsOf } from '../env.js';
 import { AccessDeniedError, SchemaError } from '../errors.js';
 import { assertMayServeWrites, createServer, serveUntilSignal } from '../http/serve.js';
 import { writeApp } from '../http/write-app.js';
-import { Maintenance } from '../maintenance.js';
-import { Writer } from '../writer.js';
+import { Maintenance } from '../writer/maintenance.js';
+import { Writer } from '../writer/writer.js';
 
 /** Resolves when it listens and MySQL-A has answered once, or may answer later.
  * @throws SchemaError, AccessDeniedError which waiting would not heal */

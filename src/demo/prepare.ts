@@ -10,7 +10,7 @@ import { splitSql } from '../core/sql-script.js';
 import { migrate } from '../mysql/migrate.js';
 import { MIGRATIONS_FOLDER } from '../mysql/migration-files.js';
 import { openPool } from '../mysql/pool.js';
-import { Writer } from '../writer.js';
+import { Writer } from '../writer/writer.js';
 import type { DataCenters, Endpoint } from './data-centers.js';
 import { randomPassword } from './database-server.js';
 import { findMariaDB, findMySQL, required } from './programs.js';

@@ -6,7 +6,7 @@
  * ends. So numbers above 2^53 and whitespace survive, `__proto__` is a key like any other, a key
  * given twice is seen (JSON.parse would keep the last), and a million '[' are a 400.
  */
-import { InvalidBatchError } from '../write-errors.js';
+import { InvalidBatchError } from '../writer/write-errors.js';
 
 export interface BatchBody {
   readonly put: Map<string, string>;

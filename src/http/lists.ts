@@ -9,7 +9,7 @@ import type { FastifyRequest } from 'fastify';
 import { assertKey } from '../core/key.js';
 import type { Reading, ReadOptions } from '../core/reading.js';
 import { TidemarkError } from '../errors.js';
-import type { Reader } from '../reader.js';
+import type { Reader } from '../reader/reader.js';
 import { InvalidRequestError, listInQuery, textInQuery } from './request.js';
 
 export interface ListAnswer {

@@ -7,7 +7,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Reading, ReadOptions } from '../core/reading.js';
-import type { Reader } from '../reader.js';
+import type { Reader } from '../reader/reader.js';
 import { demandToken } from './auth.js';
 import { healthRoutes } from './health.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';

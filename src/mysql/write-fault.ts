@@ -11,7 +11,7 @@ import {
   UnavailableError,
   ValueTooLargeError,
 } from '../errors.js';
-import { KeyCollisionError } from '../write-errors.js';
+import { KeyCollisionError } from '../writer/write-errors.js';
 import { explainMysqlFault, mysqlCodeOf } from './fault.js';
 
 const WHERE = 'MySQL-A (MYSQL_A_URL)';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { NotRunningError, SchemaError, UnavailableError } from '../../src/errors.js';
-import { PollLoop } from '../../src/poll-loop.js';
+import { PollLoop } from '../../src/reader/poll-loop.js';
 
 const INTERVAL_MS = 1_000;
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseBatchBody } from '../../src/http/batch-body.js';
-import { InvalidBatchError } from '../../src/write-errors.js';
+import { InvalidBatchError } from '../../src/writer/write-errors.js';
 
 const bytes = (text: string) => Buffer.from(text, 'utf8');
 const parse = (text: string) => parseBatchBody(bytes(text));

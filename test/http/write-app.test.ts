@@ -11,8 +11,8 @@ import {
 } from '../../src/errors.js';
 import { createServer } from '../../src/http/serve.js';
 import { type Writing, writeApp } from '../../src/http/write-app.js';
-import { KeyCollisionError } from '../../src/write-errors.js';
-import type { Batch, DeleteCondition, PutCondition, Value } from '../../src/write-plan.js';
+import { KeyCollisionError } from '../../src/writer/write-errors.js';
+import type { Batch, DeleteCondition, PutCondition, Value } from '../../src/writer/write-plan.js';
 
 const MAX_VALUE_BYTES = 100;
 

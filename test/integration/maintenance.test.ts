@@ -1,8 +1,8 @@
 import type { Pool } from 'mysql2/promise';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Maintenance, type MaintenanceOptions } from '../../src/maintenance.js';
 import { openPool } from '../../src/mysql/pool.js';
+import { Maintenance, type MaintenanceOptions } from '../../src/writer/maintenance.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
 const EACH_SECOND = '* * * * * *';

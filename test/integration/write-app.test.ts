@@ -4,12 +4,12 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createReader } from '../../src/create-reader.js';
 import { readApp } from '../../src/http/read-app.js';
 import { createServer } from '../../src/http/serve.js';
 import { writeApp } from '../../src/http/write-app.js';
-import { Maintenance } from '../../src/maintenance.js';
-import { Writer } from '../../src/writer.js';
+import { createReader } from '../../src/reader/create-reader.js';
+import { Maintenance } from '../../src/writer/maintenance.js';
+import { Writer } from '../../src/writer/writer.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
 const TOKEN = 'a-token';

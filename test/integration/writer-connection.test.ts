@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OutcomeUnknownError } from '../../src/errors.js';
-import { Writer } from '../../src/writer.js';
+import { Writer } from '../../src/writer/writer.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
 /** A way to MySQL that breaks once, at the first statement that ends in `words`. */

@@ -12,8 +12,8 @@ import {
   ValueTooLargeError,
 } from '../../src/errors.js';
 import { openPool } from '../../src/mysql/pool.js';
-import { KeyCollisionError } from '../../src/write-errors.js';
-import { Writer, type WriterOptions } from '../../src/writer.js';
+import { KeyCollisionError } from '../../src/writer/write-errors.js';
+import { Writer, type WriterOptions } from '../../src/writer/writer.js';
 import {
   connected,
   createDatabase,

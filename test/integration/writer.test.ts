@@ -9,9 +9,9 @@ import {
   ValueTooLargeError,
 } from '../../src/errors.js';
 import { openPool } from '../../src/mysql/pool.js';
-import { InvalidBatchError } from '../../src/write-errors.js';
-import type { Batch } from '../../src/write-plan.js';
-import { Writer, type WriterOptions } from '../../src/writer.js';
+import { InvalidBatchError } from '../../src/writer/write-errors.js';
+import type { Batch } from '../../src/writer/write-plan.js';
+import { Writer, type WriterOptions } from '../../src/writer/writer.js';
 import {
   connected,
   createDatabase,

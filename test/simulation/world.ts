@@ -3,10 +3,10 @@
  * tiers, and a checker that knows the truth. Every read is held against three guarantees.
  */
 
-import type { Loaded } from '../../src/loader.js';
 import { LocalTier } from '../../src/local/tier.js';
-import { Reader } from '../../src/reader.js';
-import { Reconciler } from '../../src/reconciler.js';
+import type { Loaded } from '../../src/reader/loader.js';
+import { Reader } from '../../src/reader/reader.js';
+import { Reconciler } from '../../src/reader/reconciler.js';
 import { RedisTier } from '../../src/redis/tier.js';
 import { SimulatedDatabase, SimulatedLog, TABLE } from './fake-database.js';
 import { SimulatedRedis, simulatedClient } from './fake-redis.js';

@@ -6,13 +6,13 @@
  * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
  * it is cached locally only when its key did not change while it was in flight (R3).
  */
-import { answersRead } from './core/coherence.js';
-import type { Entry } from './core/entry.js';
-import type { Tier } from './core/reading.js';
-import { UnavailableError } from './errors.js';
-import type { Flight, LocalTier } from './local/tier.js';
-import type { ChangeLog } from './mysql/log.js';
-import type { FillReply, RedisTier } from './redis/tier.js';
+import { answersRead } from '../core/coherence.js';
+import type { Entry } from '../core/entry.js';
+import type { Tier } from '../core/reading.js';
+import { UnavailableError } from '../errors.js';
+import type { Flight, LocalTier } from '../local/tier.js';
+import type { ChangeLog } from '../mysql/log.js';
+import type { FillReply, RedisTier } from '../redis/tier.js';
 
 /** What a load brought for one key. */
 export interface Loaded {

@@ -16,14 +16,14 @@
  */
 import type { Pool } from 'mysql2/promise';
 import { Counter, Histogram, Registry } from 'prom-client';
-import { DEFAULT_MAX_VALUE_BYTES } from './core/document.js';
-import { etagOf } from './core/entry.js';
-import { DEFAULT_TABLE, type TableNames } from './core/table.js';
-import { SchemaError, TidemarkError } from './errors.js';
-import { openPool } from './mysql/pool.js';
-import { lockHead, readHead, type StoredRow, TrackedRows } from './mysql/tracked-rows.js';
-import { inTransaction, type Transaction } from './mysql/transaction.js';
-import { collision, explainWriteFault } from './mysql/write-fault.js';
+import { DEFAULT_MAX_VALUE_BYTES } from '../core/document.js';
+import { etagOf } from '../core/entry.js';
+import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
+import { SchemaError, TidemarkError } from '../errors.js';
+import { openPool } from '../mysql/pool.js';
+import { lockHead, readHead, type StoredRow, TrackedRows } from '../mysql/tracked-rows.js';
+import { inTransaction, type Transaction } from '../mysql/transaction.js';
+import { collision, explainWriteFault } from '../mysql/write-fault.js';
 import {
   assertHolds,
   type Batch,

@@ -1,5 +1,5 @@
 /** The errors that only a writer raises. See errors.ts for the rest. */
-import { TidemarkError } from './errors.js';
+import { TidemarkError } from '../errors.js';
 
 /** A key that the table's unique index takes for another one, as 'A' and 'a' in many collations. */
 export class KeyCollisionError extends TidemarkError {

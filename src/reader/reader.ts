@@ -8,18 +8,18 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Registry } from 'prom-client';
-import type { Entry } from './core/entry.js';
-import { assertKey } from './core/key.js';
-import type { Page, RebaseReason } from './core/position.js';
-import { Reading, type ReadOptions } from './core/reading.js';
-import { NotFreshError, NotRunningError, UnavailableError } from './errors.js';
+import type { Entry } from '../core/entry.js';
+import { assertKey } from '../core/key.js';
+import type { Page, RebaseReason } from '../core/position.js';
+import { Reading, type ReadOptions } from '../core/reading.js';
+import { NotFreshError, NotRunningError, UnavailableError } from '../errors.js';
+import type { LocalTier } from '../local/tier.js';
+import type { ChangeLog } from '../mysql/log.js';
+import type { RedisTier } from '../redis/tier.js';
 import { type Loaded, Loader } from './loader.js';
-import type { LocalTier } from './local/tier.js';
 import { ReaderMetrics } from './metrics.js';
-import type { ChangeLog } from './mysql/log.js';
 import { PollLoop } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
-import type { RedisTier } from './redis/tier.js';
 
 /** The part of pino's logger that Tidemark calls. */
 export interface Logger {

@@ -3,10 +3,10 @@
  *
  * Invariant: what it returns was read at the page's end or later, so that it can stand for the page.
  */
-import type { Entry } from './core/entry.js';
-import { cutPage, keysOf, type Page } from './core/position.js';
-import { UnavailableError } from './errors.js';
-import type { ChangeLog } from './mysql/log.js';
+import type { Entry } from '../core/entry.js';
+import { cutPage, keysOf, type Page } from '../core/position.js';
+import { UnavailableError } from '../errors.js';
+import type { ChangeLog } from '../mysql/log.js';
 
 /** The most bytes of values that one page holds in memory. */
 const PAGE_BYTES = 4 * 1024 * 1024;

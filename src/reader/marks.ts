@@ -6,11 +6,11 @@
  * of many readers one succeeds. Redis that does not answer stops nothing: its marks stay behind, and
  * are caught up page by page when it does.
  */
-import type { Now } from './core/freshness.js';
-import { decide, decideMark, type LogSnapshot, type Position } from './core/position.js';
-import type { ChangeLog } from './mysql/log.js';
+import type { Now } from '../core/freshness.js';
+import { decide, decideMark, type LogSnapshot, type Position } from '../core/position.js';
+import type { ChangeLog } from '../mysql/log.js';
+import type { RedisTier, StoredMark } from '../redis/tier.js';
 import type { LoadedPage, PageLoader } from './page-loader.js';
-import type { RedisTier, StoredMark } from './redis/tier.js';
 
 export interface MarksOptions {
   readonly log: ChangeLog;

@@ -3,10 +3,10 @@
  * at scrape time, so that a local hit pays one addition.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Tier } from './core/reading.js';
-import type { LocalTier } from './local/tier.js';
+import type { Tier } from '../core/reading.js';
+import type { LocalTier } from '../local/tier.js';
+import type { FillReply, RedisTier } from '../redis/tier.js';
 import type { Reconciler } from './reconciler.js';
-import type { FillReply, RedisTier } from './redis/tier.js';
 
 export interface MeasuredParts {
   readonly local: LocalTier<unknown>;

@@ -11,20 +11,20 @@
  */
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { Entry } from './core/entry.js';
-import { ageMs, type Freshness, type Now, observeBeat } from './core/freshness.js';
+import type { Entry } from '../core/entry.js';
+import { ageMs, type Freshness, type Now, observeBeat } from '../core/freshness.js';
 import {
   decide,
   type LogSnapshot,
   type Page,
   positionOf,
   type RebaseReason,
-} from './core/position.js';
-import type { LocalTier } from './local/tier.js';
+} from '../core/position.js';
+import type { LocalTier } from '../local/tier.js';
+import type { ChangeLog } from '../mysql/log.js';
+import type { RedisTier } from '../redis/tier.js';
 import { type JudgedMark, Marks } from './marks.js';
-import type { ChangeLog } from './mysql/log.js';
 import { laggingReplica, PageLoader } from './page-loader.js';
-import type { RedisTier } from './redis/tier.js';
 
 export interface ReconcilerOptions {
   readonly log: ChangeLog;

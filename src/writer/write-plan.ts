@@ -2,10 +2,10 @@
  * What one write is to do, checked before a connection is taken: keys that can be keys, values that
  * are JSON, no key twice, conditions that make sense. Pure; the writer carries it out.
  */
-import { Document } from './core/document.js';
-import { assertKey } from './core/key.js';
-import { InvalidOptionsError, PreconditionFailedError } from './errors.js';
-import type { StoredRow } from './mysql/tracked-rows.js';
+import { Document } from '../core/document.js';
+import { assertKey } from '../core/key.js';
+import { InvalidOptionsError, PreconditionFailedError } from '../errors.js';
+import type { StoredRow } from '../mysql/tracked-rows.js';
 import { InvalidBatchError } from './write-errors.js';
 
 /** JSON text, as a string or as its UTF-8 bytes. */

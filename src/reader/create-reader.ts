@@ -2,16 +2,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
 import { pino } from 'pino';
-import { DEFAULT_TABLE, type TableNames } from './core/table.js';
-import { InvalidOptionsError } from './errors.js';
+import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
+import { InvalidOptionsError } from '../errors.js';
+import { LocalTier } from '../local/tier.js';
+import { MysqlLog } from '../mysql/log.js';
+import { openPool } from '../mysql/pool.js';
+import { openRedis } from '../redis/client.js';
+import { type RedisClient, RedisTier } from '../redis/tier.js';
 import type { Loaded } from './loader.js';
-import { LocalTier } from './local/tier.js';
-import { MysqlLog } from './mysql/log.js';
-import { openPool } from './mysql/pool.js';
 import { type Logger, Reader } from './reader.js';
 import { Reconciler } from './reconciler.js';
-import { openRedis } from './redis/client.js';
-import { type RedisClient, RedisTier } from './redis/tier.js';
 
 export interface CreateReaderOptions extends Partial<ReaderSettings> {
   /** MySQL in data center B: `mysql://user:password@host:3306/database`, or a pool of mysql2/promise.

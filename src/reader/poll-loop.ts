@@ -5,8 +5,8 @@
  * While someone waits, turns come quickly at first and then more and more slowly up to the poll
  * interval, so that an early answer is early and a wait in vain costs little.
  */
-import { backoffMs, jittered } from './core/backoff.js';
-import { AccessDeniedError, NotRunningError, SchemaError, UnavailableError } from './errors.js';
+import { backoffMs, jittered } from '../core/backoff.js';
+import { AccessDeniedError, NotRunningError, SchemaError, UnavailableError } from '../errors.js';
 
 export interface PollLoopOptions {
   /** One turn; true when there is more to do at once. */
