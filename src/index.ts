@@ -13,6 +13,7 @@ export {
   type MaintenanceOptions,
   type MaintenanceStatus,
 } from './writer/maintenance.js';
+export { InvalidBatchError, KeyCollisionError } from './writer/write-errors.js';
 export type { Batch, DeleteCondition, PutCondition, Value } from './writer/write-plan.js';
 export {
   type DeleteResult,
