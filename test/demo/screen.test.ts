@@ -38,7 +38,8 @@ describe('the live view', () => {
     [120, 40, 3],
     [80, 24, 16],
   ])('fits %i columns and %i rows with %i readers', (columns, rows, readers) => {
-    const screen = liveScreen(view(readers, Array(50).fill(long)), { columns, rows }, plain);
+    const change = { ...long, served: Array(readers).fill(1000) };
+    const screen = liveScreen(view(readers, Array(50).fill(change)), { columns, rows }, plain);
     const lines = screen.split('\n');
     expect(lines.length).toBeLessThanOrEqual(rows);
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
