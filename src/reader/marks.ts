@@ -7,7 +7,13 @@
  * are caught up page by page when it does.
  */
 import type { Now } from '../core/freshness.js';
-import { decide, decideMark, type LogSnapshot, type Position } from '../core/position.js';
+import {
+  decide,
+  decideMark,
+  type LogSnapshot,
+  type Position,
+  type RebaseReason,
+} from '../core/position.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier, StoredMark } from '../redis/tier.js';
 import type { LoadedPage, PageLoader } from './page-loader.js';
@@ -88,7 +94,8 @@ export class Marks {
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
       this.#versions.set(bucket, mark.position.version);
       const verdict = decideMark(mark.position, snapshot, polled);
-      if (verdict.kind === 'rebase') return { stored, state: 'lost', reason: verdict.reason };
+      if (verdict.kind === 'rebase')
+        return lostUnless(mark.position.version > from, stored, verdict);
       if (verdict.kind === 'behind') return this.#judgeAhead(stored);
       this.#aheadSinceMs.delete(bucket);
       if (verdict.kind === 'unseen') {
@@ -165,4 +172,16 @@ export class Marks {
       this.#options.onFault(error);
     }
   }
+}
+
+/** A hole at or after a mark that is `ahead` of this instance is ahead of the instance, too: a
+ * generation begun now would start before the hole and be lost to it again. The instance's own next
+ * turn leaps over it. */
+function lostUnless(
+  isAhead: boolean,
+  stored: StoredMark,
+  { reason }: { readonly reason: RebaseReason },
+): JudgedMark {
+  if (isAhead && reason !== 'diverged') return { stored, state: 'ahead' };
+  return { stored, state: 'lost', reason };
 }
