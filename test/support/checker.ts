@@ -5,7 +5,7 @@
  * (honest), not older than one that the same reader gave before (monotonic) nor than the position
  * the reader had reached when the read began (prompt), and there is an answer (available).
  */
-import type { Reader } from '../../src/index.js';
+import type { Reader, ReadOptions } from '../../src/index.js';
 
 export interface Answer {
   readonly value: string | undefined;
@@ -16,7 +16,7 @@ export interface Answer {
 /** What the checker can ask: a reader in this process, or one in another. */
 export interface Readable {
   readonly name: string;
-  get(key: string): Promise<Answer>;
+  get(key: string, options?: ReadOptions): Promise<Answer>;
   /** The position it has reached, where that can be known without asking it. */
   applied?(): number;
 }
@@ -32,8 +32,8 @@ export function readable(name: string, reader: Reader): Readable {
   return {
     name,
     applied: () => reader.status().applied,
-    async get(key) {
-      const { value, asOf, tier } = await reader.get(key);
+    async get(key, options) {
+      const { value, asOf, tier } = await reader.get(key, options);
       return { value: value?.toString(), asOf, tier };
     },
   };
