@@ -2,7 +2,7 @@
  * The writer before tables and servers that are not as they should be: it says what to do, and
  * nothing is lost.
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   AccessDeniedError,
   InvalidKeyError,
@@ -13,54 +13,16 @@ import {
 } from '../../src/errors.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { KeyCollisionError } from '../../src/writer/write-errors.js';
-import { Writer, type WriterOptions } from '../../src/writer/writer.js';
-import {
-  connected,
-  createDatabase,
-  flavors,
-  query,
-  type TestDatabase,
-} from '../support/data-centers.js';
+import { Writer } from '../../src/writer/writer.js';
+import { connected, createDatabase, flavors, query } from '../support/data-centers.js';
+import { WriterFixture } from '../support/writer-fixture.js';
 
 describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
-  let database: TestDatabase;
-  let writer: Writer;
-  const opened: Writer[] = [];
-
-  function open(options: Partial<WriterOptions> = {}): Writer {
-    const one = new Writer({ mysql: database.a, ...options });
-    opened.push(one);
-    return one;
-  }
-
-  beforeAll(async () => {
-    database = await createDatabase(flavor);
-  });
-
-  afterAll(async () => {
-    await database.drop();
-  });
-
-  beforeEach(async () => {
-    await run('DELETE FROM configs');
-    writer = open();
-  });
-
-  afterEach(async () => {
-    await Promise.all(opened.splice(0).map((one) => one.close()));
-  });
-
-  const run = (sql: string, values: (string | number)[] = []) => query(database.a, sql, values);
-
-  async function stored(): Promise<Record<string, string>> {
-    const rows = await run('SELECT config_key, config_value FROM configs ORDER BY config_key');
-    return Object.fromEntries(rows.map((row) => [row.config_key, row.config_value]));
-  }
-
+  const fixture = new WriterFixture(flavor);
   describe('a table that is not as it should be', () => {
     test('without the migration: says which command to run', async () => {
       const bare = await createDatabase(flavor, { migrated: false });
-      const one = open({ mysql: bare.a });
+      const one = fixture.open({ mysql: bare.a });
       await expect(one.put('a', '1')).rejects.toThrow(/tidemark migrate/);
       await expect(one.head()).rejects.toThrow(SchemaError);
       await one.close();
@@ -68,20 +30,22 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
     });
 
     test('with another name, or another column: says so', async () => {
-      await expect(open({ names: { table: 'nope' } }).head()).rejects.toThrow(SchemaError);
-      await expect(open({ names: { valueColumn: 'nope' } }).head()).rejects.toThrow(SchemaError);
-      expect(() => open({ names: { table: 'a.b' } })).toThrow(InvalidOptionsError);
+      await expect(fixture.open({ names: { table: 'nope' } }).head()).rejects.toThrow(SchemaError);
+      await expect(fixture.open({ names: { valueColumn: 'nope' } }).head()).rejects.toThrow(
+        SchemaError,
+      );
+      expect(() => fixture.open({ names: { table: 'a.b' } })).toThrow(InvalidOptionsError);
     });
 
     test('without its triggers: refuses rather than write what no reader will see', async () => {
-      await writer.put('a', '1');
-      await run('DROP TRIGGER configs_tidemark_update');
+      await fixture.writer.put('a', '1');
+      await fixture.run('DROP TRIGGER configs_tidemark_update');
       try {
-        await expect(writer.put('a', '2')).rejects.toThrow(SchemaError);
+        await expect(fixture.writer.put('a', '2')).rejects.toThrow(SchemaError);
       } finally {
         await createUpdateTrigger();
       }
-      expect(await stored()).toEqual({ a: '1' });
+      expect(await fixture.stored()).toEqual({ a: '1' });
     });
 
     test('whose collation is blind to case: refuses a key rather than overwrite another', async () => {
@@ -90,7 +54,7 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
       await sql(
         'ALTER TABLE configs MODIFY config_key VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL',
       );
-      const one = open({ mysql: other.a });
+      const one = fixture.open({ mysql: other.a });
       await one.put('a', '1');
       const { version } = await one.put('b', '1');
       for (const key of ['A', 'á', 'a ']) {
@@ -117,13 +81,13 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
         other.a,
         'ALTER TABLE configs MODIFY config_key VARCHAR(10) NOT NULL, MODIFY config_value TINYTEXT NOT NULL',
       );
-      const one = open({ mysql: other.a });
+      const one = fixture.open({ mysql: other.a });
       await expect(one.put('x'.repeat(11), '1')).rejects.toThrow(InvalidKeyError);
       await expect(one.put('x', `"${'x'.repeat(300)}"`)).rejects.toThrow(ValueTooLargeError);
       // The same through a pool of the caller's, whose sessions cut silently.
       const lax = openPool(other.a, { connectionLimit: 1 });
       await lax.query("SET SESSION sql_mode = ''");
-      const other_ = open({ mysql: lax });
+      const other_ = fixture.open({ mysql: lax });
       await expect(other_.put('x'.repeat(11), '1')).rejects.toThrow(SchemaError);
       await expect(other_.put('x', `"${'x'.repeat(300)}"`)).rejects.toThrow(SchemaError);
       expect(await query(other.a, 'SELECT * FROM configs')).toEqual([]);
@@ -135,7 +99,7 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
     test('with names of its own', async () => {
       const other = await createDatabase(flavor);
       await query(other.a, 'ALTER TABLE configs RENAME COLUMN config_value TO `the ``value`');
-      const one = open({ mysql: other.a, names: { valueColumn: 'the `value' } });
+      const one = fixture.open({ mysql: other.a, names: { valueColumn: 'the `value' } });
       await one.put('a', '1');
       await one.put('a', '2');
       expect(await query(other.a, 'SELECT * FROM configs')).toMatchObject([{ 'the `value': '2' }]);
@@ -146,16 +110,17 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
 
   describe('a server that does not answer', () => {
     test('nobody listens there: unavailable, at once, and the URL is not told', async () => {
-      const one = open({ mysql: 'mysql://app:hunter2@127.0.0.1:1/app' });
+      const one = fixture.open({ mysql: 'mysql://app:hunter2@127.0.0.1:1/app' });
       const error: unknown = await one.put('a', '1').catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(UnavailableError);
       expect(String(error)).not.toContain('hunter2');
     });
 
     test('a wrong password: access denied', async () => {
-      const url = new URL(database.a);
+      const url = new URL(fixture.database.a);
       url.password = 'hunter2';
-      const error: unknown = await open({ mysql: url.href })
+      const error: unknown = await fixture
+        .open({ mysql: url.href })
         .head()
         .catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(AccessDeniedError);
@@ -163,19 +128,19 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
     });
 
     test('a row that another transaction keeps: unavailable within its time', async () => {
-      await writer.put('a', '1');
-      const one = open({ timeoutMs: 300 });
-      await connected(database.a, async (them) => {
+      await fixture.writer.put('a', '1');
+      const one = fixture.open({ timeoutMs: 300 });
+      await connected(fixture.database.a, async (them) => {
         await them.beginTransaction();
         await them.query("SELECT * FROM configs WHERE config_key = 'a' FOR UPDATE");
         await expect(one.put('a', '2')).rejects.toThrow(UnavailableError);
         await them.rollback();
       });
-      expect(await stored()).toEqual({ a: '1' });
+      expect(await fixture.stored()).toEqual({ a: '1' });
     });
 
     test('a pool that was passed in stays open', async () => {
-      const pool = openPool(database.a, { connectionLimit: 1 });
+      const pool = openPool(fixture.database.a, { connectionLimit: 1 });
       const one = new Writer({ mysql: pool });
       await one.put('a', '1');
       await one.close();
@@ -185,7 +150,7 @@ describe.each(flavors)('the writer before trouble, on %s', (flavor) => {
   });
 
   async function createUpdateTrigger(): Promise<void> {
-    await run(`CREATE TRIGGER configs_tidemark_update BEFORE UPDATE ON configs FOR EACH ROW
+    await fixture.run(`CREATE TRIGGER configs_tidemark_update BEFORE UPDATE ON configs FOR EACH ROW
       BEGIN
         UPDATE config_stream SET head = LAST_INSERT_ID(head + 1) WHERE id = 1;
         INSERT INTO config_changes (version, table_name, row_key, op, changed_at)

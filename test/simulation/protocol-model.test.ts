@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { explore, type ModelOptions, type Rule } from './protocol-model.js';
+import type { ModelOptions, Rule } from './model-state.js';
+import { explore } from './protocol-model.js';
 
 const ONE: ModelOptions = { changes: 2, keys: ['a'], instances: 1, faults: {} };
 

@@ -1,0 +1,54 @@
+/** A database and writers for each test of a `describe`, in the hooks of vitest. */
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import type { Flavor } from '../../src/demo/data-centers.js';
+import { Writer, type WriterOptions } from '../../src/writer/writer.js';
+import { createDatabase, query, type TestDatabase } from './data-centers.js';
+
+export class WriterFixture {
+  #database: TestDatabase | undefined;
+  #writer: Writer | undefined;
+  readonly #opened: Writer[] = [];
+
+  /** One database for all tests, without rows at the start of each. */
+  constructor(flavor: Flavor) {
+    beforeAll(async () => {
+      this.#database = await createDatabase(flavor);
+    });
+    beforeEach(async () => {
+      await this.run('DELETE FROM configs');
+      this.#writer = this.open();
+    });
+    afterEach(async () => {
+      await Promise.all(this.#opened.splice(0).map((one) => one.close()));
+    });
+    afterAll(async () => {
+      await this.#database?.drop();
+    });
+  }
+
+  get database(): TestDatabase {
+    if (this.#database === undefined) throw new Error('Expected to be within a test.');
+    return this.#database;
+  }
+
+  get writer(): Writer {
+    if (this.#writer === undefined) throw new Error('Expected to be within a test.');
+    return this.#writer;
+  }
+
+  /** Another writer, closed after the test. */
+  open(options: Partial<WriterOptions> = {}): Writer {
+    const one = new Writer({ mysql: this.database.a, ...options });
+    this.#opened.push(one);
+    return one;
+  }
+
+  run(sql: string, values: (string | number)[] = []) {
+    return query(this.database.a, sql, values);
+  }
+
+  async stored(): Promise<Record<string, string>> {
+    const rows = await this.run('SELECT config_key, config_value FROM configs ORDER BY config_key');
+    return Object.fromEntries(rows.map((row) => [row.config_key, row.config_value]));
+  }
+}
