@@ -16,6 +16,7 @@ import { NotFreshError, NotRunningError, UnavailableError } from '../errors.js';
 import type { LocalTier } from '../local/tier.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
+import { Deadline } from './deadline.js';
 import { type Loaded, Loader } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop } from './poll-loop.js';
@@ -102,7 +103,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
     this.#local = parts.local;
     this.#metrics = new ReaderMetrics(parts);
     this.#loop = new PollLoop({
-      turn: () => this.#turn(),
+      turn: () => parts.reconciler.turn(),
       intervalMs: parts.pollIntervalMs,
       random: parts.random,
       onFailure: (error, failures) => this.#pollFailed(error, failures),
@@ -147,7 +148,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
   /** The local entry, if there is one, at once: no I/O, no promise. */
   peek(key: string): Reading | undefined {
     const entry = this.#local.get(key);
-    if (entry === undefined || !this.#parts.reconciler.started) return undefined;
+    if (entry === undefined || this.#closed !== undefined) return undefined;
     this.#metrics.hits.local += 1;
     return this.#localReading(key, entry);
   }
@@ -170,8 +171,8 @@ export class Reader extends EventEmitter<ReaderEvents> {
   async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {
     for (const key of keys) assertKey(key);
     this.#assertStarted();
-    const deadlineMs = this.#deadlineMs(options);
-    await this.#waitFor(options, deadlineMs);
+    const deadline = this.#deadlineOf(options);
+    await this.#waitFor(options, deadline);
     const missing: string[] = [];
     const readings = new Map<string, Reading | undefined>();
     for (const key of keys) {
@@ -180,17 +181,11 @@ export class Reader extends EventEmitter<ReaderEvents> {
       readings.set(key, hit);
     }
     if (missing.length === 0) return readings as Map<string, Reading>; // every key was hit
-    const overdue = timer(deadlineMs - this.#parts.monotonicMs());
     // A load that was in flight already is joined only while its key did not change: what it brings
     // is the truth as of now, even if it read before.
     const fromAsOf = this.#local.applied.version;
-    try {
-      for (const [key, landing] of this.#loader.load(missing)) {
-        const loaded = Promise.race([landing, overdue.promise]);
-        readings.set(key, await this.#arrival(key, loaded, fromAsOf));
-      }
-    } finally {
-      overdue.clear();
+    for (const [key, landing] of this.#loader.load(missing)) {
+      readings.set(key, await this.#arrival(key, deadline.bound(landing), fromAsOf));
     }
     return readings as Map<string, Reading>; // every missing key was set just now
   }
@@ -202,8 +197,8 @@ export class Reader extends EventEmitter<ReaderEvents> {
     read: ReadOptions = {},
   ): Promise<{ asOf: number; readings: Reading[]; next: string | undefined }> {
     this.#assertStarted();
-    const deadlineMs = this.#deadlineMs(read);
-    await this.#waitFor(read, deadlineMs);
+    const deadline = this.#deadlineOf(read);
+    await this.#waitFor(read, deadline);
     const list = await this.#loader.recent(
       () => this.#parts.log.list(options.prefix, options.after, options.limit),
       (found) => found.asOf,
@@ -215,7 +210,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
     });
     const readings = await this.getMany(
       kept.map((found) => found.key),
-      { timeoutMs: deadlineMs - this.#parts.monotonicMs() },
+      { timeoutMs: deadline.remainingMs },
     );
     const next = kept.length < list.keys.length ? kept.at(-1)?.key : list.next;
     return { asOf: list.asOf, readings: [...readings.values()].filter((r) => r.found), next };
@@ -263,13 +258,6 @@ export class Reader extends EventEmitter<ReaderEvents> {
     };
   }
 
-  async #turn(): Promise<boolean> {
-    const { reconciler, monotonicMs, staleAfterMs } = this.#parts;
-    const more = await reconciler.turn();
-    this.#staleAtMs = monotonicMs() + staleAfterMs - reconciler.ageMs();
-    return more;
-  }
-
   /** The answer of one load; an expired local entry when it fails. */
   async #arrival(key: string, loaded: Promise<Loaded>, fromAsOf: number): Promise<Reading> {
     try {
@@ -286,13 +274,13 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   /** Waits for what the caller demands beyond an ordinary read. */
-  async #waitFor(options: ReadOptions, deadlineMs: number): Promise<void> {
+  async #waitFor(options: ReadOptions, deadline: Deadline): Promise<void> {
     if (!needsWait(options)) return;
     const { minVersion = 0, maxStalenessMs = Number.POSITIVE_INFINITY } = options;
-    const { reconciler, monotonicMs } = this.#parts;
+    const { reconciler } = this.#parts;
     const holds = () =>
       this.#local.applied.version >= minVersion && reconciler.ageMs() <= maxStalenessMs;
-    if (await this.#loop.until(holds, deadlineMs - monotonicMs())) return;
+    if (await this.#loop.until(holds, deadline.remainingMs)) return;
     if (this.#local.applied.version < minVersion) {
       throw new NotFreshError(
         `Expected version ${minVersion} within the read's time, got ${this.#local.applied.version}` +
@@ -319,8 +307,8 @@ export class Reader extends EventEmitter<ReaderEvents> {
     return this.#parts.monotonicMs() > this.#staleAtMs;
   }
 
-  #deadlineMs(options: ReadOptions): number {
-    return this.#parts.monotonicMs() + (options.timeoutMs ?? this.#parts.readTimeoutMs);
+  #deadlineOf({ timeoutMs = this.#parts.readTimeoutMs }: ReadOptions): Deadline {
+    return new Deadline(this.#parts.monotonicMs, timeoutMs);
   }
 
   #assertStarted(): void {
@@ -338,23 +326,35 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   #listen(reconciler: Reconciler): void {
-    const { logger, table } = this.#parts;
+    const { logger, table, monotonicMs, staleAfterMs } = this.#parts;
+    reconciler.on('beat', () => {
+      this.#staleAtMs = monotonicMs() + staleAfterMs - reconciler.ageMs();
+    });
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
       logger.debug({ table, from, to, keys: keys.length }, 'applied a page of changes');
-      if (keys.length > 0) this.emit('change', { keys, from, to });
+      if (keys.length > 0) this.#tell('change', () => this.emit('change', { keys, from, to }));
     });
     reconciler.on('rebase', (reason) => {
       logger.info(
         { table, reason, version: this.#local.applied.version },
         'took the head as position',
       );
-      this.emit('rebase', { reason });
+      this.#tell('rebase', () => this.emit('rebase', { reason }));
     });
     reconciler.on('generation', (bucket, reason) =>
       logger.info({ table, bucket, reason }, 'started a new generation in Redis'),
     );
     reconciler.on('redis-fault', (error) => this.#redisFault(error));
+  }
+
+  /** A listener that throws must not end the turn that calls it. */
+  #tell(event: string, emit: () => void): void {
+    try {
+      emit();
+    } catch (error) {
+      this.#parts.logger.error({ err: error, event }, 'a listener of the reader threw');
+    }
   }
 
   #pollFailed(error: unknown, failures: number): void {
@@ -381,18 +381,4 @@ function needsWait(options: ReadOptions): boolean {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** A promise that fails after `ms`; `clear` lets it go. */
-function timer(ms: number): { promise: Promise<never>; clear: () => void } {
-  let clear = () => {};
-  const promise = new Promise<never>((_, reject) => {
-    const handle = setTimeout(
-      () => reject(new UnavailableError("Expected an answer within the read's time, got none.")),
-      Math.max(0, ms),
-    );
-    clear = () => clearTimeout(handle);
-  });
-  promise.catch(() => undefined); // when no load waits for it any more
-  return { promise, clear };
 }

@@ -45,6 +45,8 @@ export interface ReconcilerEvents {
   page: [page: Page, keys: readonly string[]];
   rebase: [reason: RebaseReason];
   generation: [bucket: number, reason: string];
+  /** The instance has caught up with a heartbeat: `ageMs` is what it was then. */
+  beat: [];
   /** Redis did not take part in this turn. */
   'redis-fault': [error: unknown];
 }
@@ -195,9 +197,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#pendingBeat = undefined;
     this.#newestBeatAtMs = tip.beatAtMs;
     this.#head = tip.head;
-    if (!this.#started) this.#startHead = tip.head;
+    if (!this.#started || rewritten) this.#startHead = tip.head;
     this.#started = true;
-    this.#freshness = observeBeat(this.#freshness, tip.beatAtMs, this.#options.now());
+    this.#caughtUpWith(tip.beatAtMs);
     this.emit('rebase', reason);
     return true;
   }
@@ -207,7 +209,12 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#pendingBeat ??= snapshot;
     if (this.#local.applied.version >= snapshot.head) this.#pendingBeat = snapshot;
     if (this.#local.applied.version < this.#pendingBeat.head) return;
-    this.#freshness = observeBeat(this.#freshness, this.#pendingBeat.beatAtMs, this.#options.now());
+    this.#caughtUpWith(this.#pendingBeat.beatAtMs);
     this.#pendingBeat = undefined;
+  }
+
+  #caughtUpWith(beatAtMs: number): void {
+    this.#freshness = observeBeat(this.#freshness, beatAtMs, this.#options.now());
+    this.emit('beat');
   }
 }
