@@ -1,0 +1,250 @@
+/**
+ * The same statements about the log of MySQL, of MariaDB and of the simulation, so that what the
+ * simulation proves holds for the real ones.
+ */
+import type { Pool } from 'mysql2/promise';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type LogRow, positionOf } from '../../src/core/position.js';
+import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { type ChangeLog, MysqlLog } from '../../src/mysql/log.js';
+import { openPool } from '../../src/mysql/pool.js';
+import { SimulatedDatabase, SimulatedLog } from '../simulation/fake-database.js';
+import { AtOnce } from '../support/at-once.js';
+import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
+
+interface World {
+  readonly log: ChangeLog;
+  /** One change; resolves to its version when the log shows it. */
+  write(key: string): Promise<number>;
+  remove(key: string): Promise<number>;
+  /** What the last write of `key` made of it. */
+  valueOf(key: string): string | null;
+  prune(version: number): Promise<void>;
+  punchHole(version: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+class RealWorld implements World {
+  readonly log: ChangeLog;
+  readonly #values = new Map<string, string>();
+  #head = 1;
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly pool: Pool,
+  ) {
+    this.log = new MysqlLog(pool, DEFAULT_TABLE, 30_000);
+  }
+
+  static async open(flavor: (typeof flavors)[number]): Promise<RealWorld> {
+    const database = await createDatabase(flavor);
+    return new RealWorld(database, openPool(database.b, { connectionLimit: 2 }));
+  }
+
+  async write(key: string, value = `"${key}@${this.#head + 1}"`): Promise<number> {
+    const sql = this.#values.has(key)
+      ? 'UPDATE configs SET config_value = ? WHERE config_key = ?'
+      : 'INSERT INTO configs (config_value, config_key) VALUES (?, ?)';
+    await this.#run(sql, [value, key]);
+    this.#values.set(key, value);
+    return ++this.#head;
+  }
+
+  async remove(key: string): Promise<number> {
+    await this.#run('DELETE FROM configs WHERE config_key = ?', [key]);
+    this.#values.delete(key);
+    return ++this.#head;
+  }
+
+  valueOf(key: string): string | null {
+    return this.#values.get(key) ?? null;
+  }
+
+  prune(version: number): Promise<void> {
+    return this.#run('DELETE FROM config_changes WHERE version < ?', [version]);
+  }
+
+  punchHole(version: number): Promise<void> {
+    return this.#run('DELETE FROM config_changes WHERE version = ?', [version]);
+  }
+
+  async close(): Promise<void> {
+    await this.pool.end();
+    await this.database.drop();
+  }
+
+  async #run(sql: string, values: (string | number)[]): Promise<void> {
+    await query(this.database.a, sql, values);
+    await this.database.caughtUp();
+  }
+}
+
+function simulatedWorld(): World {
+  const database = new SimulatedDatabase();
+  return {
+    log: new SimulatedLog(database, new AtOnce(1), 'contract'),
+    write: async (key) => database.write(key),
+    remove: async (key) => database.write(key, true),
+    valueOf: (key) => database.truth(key, database.head),
+    prune: async (version) => database.prune(version),
+    punchHole: async (version) => database.punchHole(version),
+    close: async () => undefined,
+  };
+}
+
+const worlds: [string, () => Promise<World>][] = [
+  ['the simulation', async () => simulatedWorld()],
+  ...flavors.map((flavor): [string, () => Promise<World>] => [
+    flavor,
+    () => RealWorld.open(flavor),
+  ]),
+];
+
+const versionsOf = (rows: readonly LogRow[]) => rows.map(({ version }) => version);
+
+describe.each(worlds)('the log of %s', (_name, makeWorld) => {
+  let world: World;
+  beforeEach(async () => {
+    world = await makeWorld();
+  });
+  afterEach(() => world.close());
+
+  test('starts with one row at version 1', async () => {
+    const tip = await world.log.tip();
+    expect(tip.head).toBe(1);
+    expect(tip.rows).toMatchObject([{ version: 1, table: '', key: '' }]);
+    expect(await world.log.poll(1, 10)).toEqual(tip);
+    expect((await world.log.poll(2, 10)).rows).toEqual([]);
+  });
+
+  test('shows changes in order, the own row first, up to the limit', async () => {
+    for (const key of ['a', 'b', 'a']) await world.write(key);
+    await world.remove('b');
+    const all = await world.log.poll(1, 100);
+    expect(all.head).toBe(5);
+    expect(all.rows.map(({ key }) => key)).toEqual(['', 'a', 'b', 'a', 'b']);
+    expect(versionsOf(all.rows)).toEqual([1, 2, 3, 4, 5]);
+    expect(all.rows.slice(1).every(({ table }) => table === 'configs')).toBe(true);
+    const some = await world.log.poll(3, 2);
+    expect(some.head).toBe(5);
+    expect(some.rows).toEqual(all.rows.slice(2, 4));
+    expect((await world.log.poll(5, 2)).rows).toEqual(all.rows.slice(4));
+    expect(await world.log.poll(6, 2)).toMatchObject({ head: 5, rows: [] });
+    expect((await world.log.tip()).rows).toEqual(all.rows.slice(4));
+  });
+
+  test('gives no two rows one fingerprint', async () => {
+    for (const key of ['a', 'a', 'b', 'a']) await world.write(key);
+    const { rows } = await world.log.poll(1, 100);
+    expect(new Set(rows.map((row) => positionOf(row).fingerprint)).size).toBe(rows.length);
+  });
+
+  test('shows what is left after pruning, never less than the newest row', async () => {
+    for (const key of ['a', 'b', 'c']) await world.write(key);
+    await world.prune(3);
+    expect(versionsOf((await world.log.poll(1, 100)).rows)).toEqual([3, 4]);
+    expect(versionsOf((await world.log.poll(1, 1)).rows)).toEqual([3]);
+    await world.prune(4);
+    expect(versionsOf((await world.log.poll(2, 100)).rows)).toEqual([4]);
+    expect((await world.log.poll(1, 100)).head).toBe(4);
+    expect((await world.log.fetch(['a'])).get('a')?.value?.toString()).toBe(world.valueOf('a'));
+  });
+
+  test('shows the rows around a hole', async () => {
+    for (const key of ['a', 'b', 'c', 'd']) await world.write(key);
+    await world.punchHole(3);
+    expect(versionsOf((await world.log.poll(2, 100)).rows)).toEqual([2, 4, 5]);
+    expect(versionsOf((await world.log.poll(3, 100)).rows)).toEqual([4, 5]);
+    expect(versionsOf((await world.log.poll(2, 2)).rows)).toEqual([2, 4]);
+    expect((await world.log.fetch(['b'])).get('b')?.value?.toString()).toBe(world.valueOf('b'));
+  });
+
+  test('fetches values with their versions, and absences, all as of the head', async () => {
+    await world.write('a');
+    await world.write('b');
+    const changed = await world.write('a');
+    const removed = await world.remove('b');
+    const entries = await world.log.fetch(['a', 'b', 'never', 'a']);
+    expect([...entries.keys()]).toEqual(['a', 'b', 'never']);
+    expect(entries.get('a')?.version).toBe(changed);
+    expect(entries.get('a')?.value?.toString()).toBe(world.valueOf('a'));
+    for (const key of ['b', 'never']) {
+      expect(entries.get(key)?.version).toBe(0);
+      expect(entries.get(key)?.value).toBeNull();
+    }
+    const [newest] = (await world.log.tip()).rows;
+    for (const entry of entries.values()) {
+      expect(entry.asOf).toBe(removed);
+      expect(entry.at).toEqual(newest && positionOf(newest));
+    }
+  });
+});
+
+describe.each(flavors)('the log of %s only', (flavor) => {
+  let world: RealWorld;
+  beforeEach(async () => {
+    world = await RealWorld.open(flavor);
+  });
+  afterEach(() => world.close());
+
+  test('brings values of a mebibyte, and every byte of them', async () => {
+    const values = {
+      long: `"${'0123456789abcdef'.repeat(65_536)}"`,
+      wide: JSON.stringify("ü€😀\u0000\\' %\u{10ffff}".repeat(500)),
+      raw: '{ "a" : 1.0e0,\t"b":"\\u00fc" }\r\n',
+      empty: '',
+    };
+    for (const [key, value] of Object.entries(values)) await world.write(key, value);
+    const entries = await world.log.fetch(Object.keys(values));
+    for (const [key, value] of Object.entries(values)) {
+      expect(entries.get(key)?.value?.equals(Buffer.from(value)), key).toBe(true);
+    }
+    const sizes = await world.log.sizes([...Object.keys(values), 'never']);
+    expect(Object.fromEntries(sizes)).toEqual(
+      Object.fromEntries(
+        Object.entries(values).map(([key, text]) => [key, Buffer.byteLength(text)]),
+      ),
+    );
+  });
+
+  test('fetches more keys than one statement holds', async () => {
+    const rows = Array.from({ length: 1_300 }, (_, index) => [`key/${index}`, `${index}`]);
+    const sql = `INSERT INTO configs (config_key, config_value) VALUES ${rows.map(() => '(?, ?)')}`;
+    await query(world.database.a, sql, rows.flat());
+    await world.database.caughtUp();
+    const keys = [...rows.map(([key = '']) => key), 'never'];
+    const entries = await world.log.fetch(keys);
+    expect([...entries.keys()]).toEqual(keys);
+    for (const [key = '', value] of rows) expect(entries.get(key)?.value?.toString()).toBe(value);
+    expect(entries.get('never')?.value).toBeNull();
+    expect((await world.log.sizes(keys)).size).toBe(rows.length);
+  });
+
+  test('answers only the very key where the collation calls others equal', async () => {
+    const { a } = world.database;
+    await query(
+      a,
+      `CREATE TABLE \`odd names\` (\`the key\` VARCHAR(100) CHARACTER SET utf8mb4
+         COLLATE utf8mb4_general_ci PRIMARY KEY, \`a value\` LONGTEXT, v BIGINT UNSIGNED)`,
+    );
+    await query(a, "INSERT INTO `odd names` VALUES ('Key', '1', 1), ('é', '2', 1), ('a ', '3', 1)");
+    await world.database.caughtUp();
+    const log = new MysqlLog(
+      world.pool,
+      { table: 'odd names', keyColumn: 'the key', valueColumn: 'a value', versionColumn: 'v' },
+      30_000,
+    );
+    const asked = ['Key', 'key', 'KEY', 'é', 'e', 'É', 'a', 'a ', 'A'];
+    for (const keys of [asked, ...asked.map((key) => [key])]) {
+      const entries = await log.fetch(keys);
+      expect([...entries.keys()]).toEqual(keys);
+      const found = keys.filter((key) => entries.get(key)?.value !== null);
+      expect(found).toEqual(keys.filter((key) => ['Key', 'é', 'a '].includes(key)));
+    }
+    expect((await log.list('k', undefined, 10)).keys).toEqual([]);
+    expect((await log.list('K', undefined, 10)).keys).toEqual([{ key: 'Key', bytes: 1 }]);
+    expect((await log.list('', undefined, 10)).keys.map(({ key }) => key).sort()).toEqual(
+      ['Key', 'a ', 'é'].sort(),
+    );
+  });
+});
