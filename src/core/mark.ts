@@ -1,7 +1,9 @@
 /**
  * The mark: the position at which Redis is coherent, kept in Redis itself beside the entries it
- * vouches for. One string, `<generation> <version> <fingerprint>`.
+ * vouches for. One string, `<generation> <version> <fingerprint> <crc32>`; one that does not decode
+ * is no mark. The scripts read its first two words.
  */
+import { crc32 } from 'node:zlib';
 import { formatPosition, type Position, parsePosition } from './position.js';
 
 export interface Mark {
@@ -11,13 +13,15 @@ export interface Mark {
 }
 
 export function encodeMark({ generation, position }: Mark): string {
-  return `${generation} ${formatPosition(position)}`;
+  const words = `${generation} ${formatPosition(position)}`;
+  return `${words} ${crc32(words)}`;
 }
 
 /** The mark in `text`, or undefined when it is not one. */
 export function decodeMark(text: string): Mark | undefined {
-  const [generation = '', version, fingerprint, ...rest] = text.split(' ');
+  const [generation = '', version, fingerprint] = text.split(' ');
   const position = parsePosition(version, fingerprint);
-  if (!/^[\w-]{1,64}$/.test(generation) || rest.length > 0) return undefined;
-  return position === undefined ? undefined : { generation, position };
+  if (position === undefined || !/^[\w-]{1,64}$/.test(generation)) return undefined;
+  const mark = { generation, position };
+  return encodeMark(mark) === text ? mark : undefined;
 }

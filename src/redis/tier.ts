@@ -48,7 +48,7 @@ export interface StoredMark {
 }
 
 export type ApplyReply = 'applied' | 'done' | 'behind' | 'generation';
-export type FillReply = 'stored' | 'refused' | 'generation';
+export type FillReply = 'stored' | 'replaced' | 'refused' | 'generation';
 
 type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
 type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script>;
@@ -70,7 +70,7 @@ export class RedisTier {
     handleWhen((error) => error.name !== 'ReplyError'),
     { halfOpenAfter: TRY_AGAIN_AFTER_MS, breaker: new ConsecutiveBreaker(BREAK_AFTER_FAILURES) },
   );
-  /** Entries that did not decode, since the start. */
+  /** Entries that did not decode or were of another type, since the start. */
   corruptEntries = 0;
 
   constructor(options: RedisTierOptions) {
@@ -192,6 +192,7 @@ export class RedisTier {
     const keys = [this.#markKey(bucket), this.#entryKey(key, generation)];
     const args = [generation, ...knownSpan(entry), this.#ttlMs(entry), encodeEntry(entry)];
     const reply = await this.#call(() => this.#client.tidemarkFill(...keys, ...args));
+    if (reply === 'replaced') this.corruptEntries += 1; // reads see another type as a plain miss
     return reply as FillReply; // the replies of fill.lua
   }
 

@@ -258,7 +258,8 @@ describe.runIf(real !== undefined)('the Redis tier over a real Redis only', () =
     tier.adopt(0, 'g');
     await list(entry);
     expect((await tier.read(['k'])).size).toBe(0);
-    expect(await tier.fill('k', value(7, 7), 'g')).toBe('stored');
+    expect(await tier.fill('k', value(7, 7), 'g')).toBe('replaced');
+    expect(tier.corruptEntries).toBe(1);
     await list(entry);
     expect(await tier.apply(0, 'g', page(7, 8), new Map([['k', value(8, 8)]]))).toBe('applied');
     expect((await tier.read(['k'])).get('k')?.version).toBe(8);

@@ -56,6 +56,8 @@ export class SimulatedRedis {
         return args.map((each) => this.#data.get(each) ?? false);
       case 'GETRANGE':
         return (this.#data.get(key) ?? '').slice(Number(second), Number(third) + 1);
+      case 'TYPE':
+        return { ok: this.#data.has(key) ? 'string' : 'none' };
       case 'SET':
         this.#data.set(key, second);
         return 'OK';
