@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Sightings } from '../../src/local/sightings.js';
 import { LocalTier } from '../../src/local/tier.js';
 import { type ExploreOptions, explore } from './explore.js';
 import { Violation } from './world.js';
@@ -64,6 +65,11 @@ describe('the exploration finds what it is there for', () => {
   test('a fill that lands after its key changed (R3 taken out)', async () => {
     rules.r3 = false;
     expect(await firstViolation(600)).toMatch(/honest|monotonic|prompt|convergence/);
+  });
+
+  test('an answer that saw what a failover lost (sightings taken out)', async () => {
+    vi.spyOn(Sightings.prototype, 'add').mockReturnValue(undefined);
+    expect(await firstViolation(600)).toMatch(/honest|convergence/);
   });
 
   test('an answer that was pushed out of the local tier and is contradicted by Redis', async () => {
