@@ -136,15 +136,16 @@ export function createReader(options: CreateReaderOptions): Reader {
 
 function settingsOf(options: CreateReaderOptions): ReaderSettings {
   const faults: string[] = [];
-  const settings: Record<string, unknown> = { ...READER_DEFAULTS };
-  const fromEnvironment = process.env.POLL_INTERVAL_MS;
-  if (fromEnvironment !== undefined) settings.pollIntervalMs = Number(fromEnvironment);
+  const settings: Record<string, unknown> = {};
+  const fromEnvironment = process.env.POLL_INTERVAL_MS || undefined; // empty counts as not set
   for (const [name, usual] of Object.entries(READER_DEFAULTS)) {
     const given = options[name as keyof ReaderSettings]; // the names are READER_DEFAULTS' own
-    if (given !== undefined) settings[name] = given;
-    const value = settings[name];
+    const isTuned = name === 'pollIntervalMs' && given === undefined && fromEnvironment;
+    const value = isTuned ? Number(fromEnvironment) : (given ?? usual);
+    settings[name] = value;
     if (typeof usual === 'number' && !(Number.isSafeInteger(value) && Number(value) > 0)) {
-      faults.push(`Expected ${name} to be a whole number above 0, got ${String(value)}`);
+      const [what, got] = isTuned ? ['POLL_INTERVAL_MS', fromEnvironment] : [name, value];
+      faults.push(`Expected ${what} to be a whole number above 0, got ${String(got)}`);
     }
   }
   if (settings.onChange !== 'evict' && settings.onChange !== 'refresh') {

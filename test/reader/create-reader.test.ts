@@ -1,0 +1,40 @@
+import { Redis } from 'ioredis';
+import { createPool } from 'mysql2/promise';
+import { afterEach, expect, test, vi } from 'vitest';
+import { createReader, InvalidOptionsError } from '../../src/index.js';
+import { PollLoop } from '../../src/reader/poll-loop.js';
+
+vi.mock('../../src/reader/poll-loop.js', { spy: true });
+
+/** Clients that connect to nothing before they are used. */
+const clients = () => ({
+  mysql: createPool({ host: '127.0.0.1', port: 1 }),
+  redis: new Redis({ host: '127.0.0.1', port: 1, lazyConnect: true }),
+});
+
+/** The interval that the loop of a new reader got. */
+function intervalOf(options: { pollIntervalMs?: number } = {}): number | undefined {
+  createReader({ ...clients(), ...options });
+  return vi.mocked(PollLoop).mock.lastCall?.[0].intervalMs;
+}
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+test.each<[string, string, { pollIntervalMs?: number }, number]>([
+  ['250 ms when nothing says otherwise', '', {}, 250],
+  ['what POLL_INTERVAL_MS says', '40', {}, 40],
+  ['what its option says, before the environment', '40', { pollIntervalMs: 70 }, 70],
+])('an embedded reader polls every %s', (_, variable, options, expected) => {
+  vi.stubEnv('POLL_INTERVAL_MS', variable);
+  expect(intervalOf(options)).toBe(expected);
+});
+
+test('a typo in POLL_INTERVAL_MS is named with what was got, beside all other faults', () => {
+  vi.stubEnv('POLL_INTERVAL_MS', 'fast');
+  const create = () => createReader({ ...clients(), pageSize: 0 });
+  expect(create).toThrow(InvalidOptionsError);
+  expect(create).toThrow('Expected POLL_INTERVAL_MS to be a whole number above 0, got fast');
+  expect(create).toThrow('Expected pageSize to be a whole number above 0, got 0');
+});
