@@ -7,7 +7,7 @@
 import { identifierFault } from './core/table.js';
 import { InvalidOptionsError } from './errors.js';
 import { MYSQL_URL_SHAPE, mysqlUrlFaults } from './mysql/pool.js';
-import { REDIS_URL_SHAPE } from './redis/client.js';
+import { REDIS_URL_SHAPE, redisUrlFaults } from './redis/url.js';
 import { type CommandName, SETTINGS, type Setting } from './settings.js';
 
 type Table = typeof SETTINGS;
@@ -82,8 +82,8 @@ function parse(setting: Setting, text: string): Parsed {
       return faults.length > 0 ? { faults } : { value: text };
     }
     case 'redis-url': {
-      const fits = URL.canParse(text) && /^rediss?:$/.test(new URL(text).protocol);
-      return fits ? { value: text } : { faults: [shapeOf(setting)] };
+      const faults = redisUrlFaults(text);
+      return faults.length > 0 ? { faults } : { value: text };
     }
     case 'tokens':
       return parseTokens(text);

@@ -4,9 +4,10 @@ export type { RebaseReason } from './core/position.js';
 export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
 export * from './errors.js';
+export type { Logger } from './logger.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
-export type { ListOptions, Logger, Reader, ReaderEvents, ReaderStatus } from './reader/reader.js';
+export type { ListOptions, Reader, ReaderEvents, ReaderStatus } from './reader/reader.js';
 export {
   MAINTENANCE_DEFAULTS,
   Maintenance,

@@ -5,6 +5,7 @@
  */
 import { DEFAULT_MAX_VALUE_BYTES } from './core/document.js';
 import { DEFAULT_TABLE } from './core/table.js';
+import { DEFAULT_MAX_EVENT_LOOP_DELAY_MS, SERVER_DEFAULTS } from './http/limits.js';
 import { READER_DEFAULTS } from './reader/create-reader.js';
 import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
@@ -59,7 +60,7 @@ export const SETTINGS = {
     flag: 'redis-url',
     kind: 'redis-url',
     commands: READ,
-    help: 'Redis in data center B',
+    help: 'Redis in data center B: one server, redis-sentinel:// or redis-cluster://',
   },
   host: {
     env: 'HOST',
@@ -88,6 +89,36 @@ export const SETTINGS = {
     commands: BOTH,
     help: 'the least that is logged; debug also logs each request',
   },
+  maxConnections: {
+    env: 'MAX_CONNECTIONS',
+    flag: 'max-connections',
+    kind: 'integer',
+    default: SERVER_DEFAULTS.maxConnections,
+    min: 1,
+    max: 1_000_000,
+    commands: BOTH,
+    help: 'most connections of clients at once; one more is closed at once',
+  },
+  maxEventLoopDelayMs: {
+    env: 'MAX_EVENT_LOOP_DELAY_MS',
+    flag: 'max-event-loop-delay-ms',
+    kind: 'integer',
+    default: DEFAULT_MAX_EVENT_LOOP_DELAY_MS,
+    min: 0,
+    max: 60_000,
+    commands: BOTH,
+    help: 'requests get 503 while the process is so far behind with its work, in ms; 0 turns it off',
+  },
+  rateLimitPerSecond: {
+    env: 'RATE_LIMIT_PER_SECOND',
+    flag: 'rate-limit-per-second',
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    commands: BOTH,
+    help: 'most requests a second of one token, or address without tokens, else 429; 0 turns it off',
+  },
   pollIntervalMs: {
     env: 'POLL_INTERVAL_MS',
     flag: 'poll-interval-ms',
@@ -97,6 +128,15 @@ export const SETTINGS = {
     max: 60_000,
     commands: READ,
     help: 'how often the log on MySQL-B is polled, in ms',
+  },
+  earlyWake: {
+    env: 'EARLY_WAKE',
+    flag: 'early-wake',
+    kind: 'choice',
+    default: READER_DEFAULTS.earlyWake,
+    choices: ['auto', 'off'],
+    commands: READ,
+    help: 'auto: poll at once when MySQL-B has applied a transaction; off: at the interval only',
   },
   localMaxEntries: {
     env: 'LOCAL_MAX_ENTRIES',

@@ -9,7 +9,9 @@ import { createReader } from '../reader/create-reader.js';
  * @throws SchemaError, AccessDeniedError which waiting would not heal */
 export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
   const { host, port, logLevel, readTokens: tokens } = settings;
-  const server = createServer({ logLevel });
+  const { maxConnections, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
+  const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
+  const server = createServer({ logLevel, maxConnections });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
   const reader = createReader({
     ...settings,
@@ -19,7 +21,7 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
     logger: server.log,
   });
   collectDefaultMetrics({ register: reader.metrics });
-  await server.register(readApp, { reader, tokens, onClose: () => reader.stop() });
+  await server.register(readApp, { reader, tokens, limits, onClose: () => reader.stop() });
   await serveUntilSignal(server, { host, port });
   try {
     await reader.start();

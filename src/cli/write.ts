@@ -12,7 +12,9 @@ import { Writer } from '../writer/writer.js';
 export async function writeCommand(settings: SettingsOf<'write'>): Promise<void> {
   const { host, port, logLevel, writeTokens: tokens } = settings;
   assertMayServeWrites(host, tokens);
-  const server = createServer({ logLevel });
+  const { maxConnections, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
+  const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
+  const server = createServer({ logLevel, maxConnections });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
   const writer = new Writer({
     mysql: settings.mysqlAUrl,
@@ -30,7 +32,7 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
     await maintenance.stop();
     await writer.close();
   };
-  await server.register(writeApp, { writer, maintenance, tokens, onClose });
+  await server.register(writeApp, { writer, maintenance, tokens, limits, onClose });
   await serveUntilSignal(server, { host, port });
   try {
     await writer.head();

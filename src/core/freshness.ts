@@ -22,12 +22,21 @@ export interface Freshness {
   readonly quickestMs: number;
 }
 
-/** Takes in the beat of a snapshot that the instance has caught up with. A beat that steps back
- * (A's clock was set, or history was rewritten) starts a new calibration. */
+/** A beat this much older than the newest one is no lagging replica's any more. */
+const STEP_BACK_MS = 3_000;
+
+/** Takes in the beat of a snapshot that the instance has caught up with. A beat that steps far back
+ * (A's clock was set) starts a new calibration. One that is a little older is another replica's,
+ * which lags: the instance is complete up to the newer one all the same. */
 export function observeBeat(seen: Freshness | undefined, beatAtMs: number, now: Now): Freshness {
   const offsetMs = now.monotonicMs - beatAtMs;
-  if (seen === undefined || beatAtMs < seen.beatAtMs) return { beatAtMs, quickestMs: offsetMs };
-  return { beatAtMs, quickestMs: Math.min(seen.quickestMs, offsetMs) };
+  if (seen === undefined || beatAtMs < seen.beatAtMs - STEP_BACK_MS) {
+    return { beatAtMs, quickestMs: offsetMs };
+  }
+  return {
+    beatAtMs: Math.max(beatAtMs, seen.beatAtMs),
+    quickestMs: Math.min(seen.quickestMs, offsetMs),
+  };
 }
 
 /** The age of the instance's knowledge, in ms; Infinity before the first snapshot. */

@@ -12,18 +12,34 @@ export interface ReadOptions {
   readonly timeoutMs?: number;
 }
 
+/** How an instance stood when a read began to load. */
+export interface Beginning {
+  readonly asOf: number;
+  /** How often history had been rewritten. */
+  readonly rewrites: number;
+  /** The monotonic time from which on what it knew counts as stale. */
+  readonly staleAtMs: number;
+}
+
 export class Reading {
   /**
    * @param asOf the position in the log at which this is the truth, at least the entry's own
-   * @param stale the instance cannot prove that it is recent (see `staleAfterMs`)
+   * @param staleAtMs the monotonic time from which on what is known here counts as stale
    */
   constructor(
     readonly key: string,
     private readonly entry: Entry,
     readonly asOf: number,
     readonly tier: Tier,
-    readonly stale: boolean,
+    private readonly staleAtMs: number,
+    private readonly monotonicMs: () => number,
   ) {}
+
+  /** Whether the instance cannot prove that this is recent (see `staleAfterMs`). Judged by what was
+   * known when it was read, at the time of asking: a reading grows stale, and never fresh again. */
+  get stale(): boolean {
+    return this.monotonicMs() > this.staleAtMs;
+  }
 
   get found(): boolean {
     return this.entry.value !== null;

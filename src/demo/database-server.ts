@@ -50,6 +50,17 @@ export interface ServerKind {
   readonly stopReplication: string;
 }
 
+export interface CreateOptions {
+  /** Created; its `data` folder holds all that the server keeps. */
+  readonly folder: string;
+  readonly database: string;
+  readonly replicationPassword: string;
+  /** Of the account `tidemark`. Servers that take over each other's data share one. */
+  readonly password?: string;
+  /** Unlike that of every other server that replicates with it; 1 for a source, 2 for a replica. */
+  readonly serverId?: number;
+}
+
 export const REPLICATION_USER = 'tidemark_replica';
 
 export class Database implements DatabaseServer {
@@ -59,6 +70,7 @@ export class Database implements DatabaseServer {
   private constructor(
     private readonly kind: ServerKind,
     private readonly role: Role,
+    private readonly serverId: number,
     private readonly folder: string,
     endpoint: Endpoint,
   ) {
@@ -72,22 +84,23 @@ export class Database implements DatabaseServer {
   }
 
   /** Makes a server in `folder` (which it creates) and starts it. */
-  static async create(
-    kind: ServerKind,
-    role: Role,
-    options: { folder: string; database: string; replicationPassword: string },
-  ): Promise<Database> {
-    const { folder, database, replicationPassword } = options;
+  static async create(kind: ServerKind, role: Role, options: CreateOptions): Promise<Database> {
+    const { folder, database, replicationPassword, password = randomPassword() } = options;
+    const { serverId = role === 'source' ? 1 : 2 } = options;
     await copyFreshData(kind, join(folder, 'data'));
-    const password = randomPassword();
     const port = await freePort();
     const endpoint = { host: LOOPBACK, port, user: 'tidemark', password, database };
-    const server = new Database(kind, role, folder, endpoint);
+    const server = new Database(kind, role, serverId, folder, endpoint);
     const accounts = join(folder, 'accounts.sql');
     await writeFile(accounts, accountsSql(password, replicationPassword), { mode: 0o600 });
     await server.#start([`--init-file=${accounts}`]);
     await rm(accounts);
     return server;
+  }
+
+  /** All that the server keeps: to be copied or replaced while it is stopped. */
+  get dataFolder(): string {
+    return join(this.folder, 'data');
   }
 
   url(database = this.endpoint.database): string {
@@ -145,13 +158,13 @@ export class Database implements DatabaseServer {
   async #start(extra: readonly string[]): Promise<void> {
     await this.#process.start([
       ...(process.getuid?.() === 0 ? ['--user=root'] : []),
-      `--datadir=${join(this.folder, 'data')}`,
+      `--datadir=${this.dataFolder}`,
       `--port=${this.endpoint.port}`,
       `--bind-address=${LOOPBACK}`,
       '--skip-name-resolve',
       '--socket=server.sock', // relative: a path in a deep folder would be too long for a socket
       `--pid-file=server.pid`,
-      `--server-id=${this.role === 'source' ? 1 : 2}`,
+      `--server-id=${this.serverId}`,
       ...this.kind.args,
       ...(this.role === 'replica' ? this.kind.replicaArgs : []),
       ...extra,

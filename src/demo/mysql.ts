@@ -29,7 +29,7 @@ export function mysqlKind(): ServerKind {
       '--replica-net-timeout=4',
       '--log-error-verbosity=2',
     ],
-    replicaArgs: ['--read-only=ON', '--super-read-only=ON'],
+    replicaArgs: ['--read-only=ON', '--super-read-only=ON', '--relay-log-recovery=ON'],
     async initialise(folder) {
       const { command, args } = programs.server;
       const more = ['--initialize-insecure', `--datadir=${folder}`, '--mysqlx=OFF', ...asRoot];

@@ -3,7 +3,7 @@
  * unless a `dump.rdb` lies in its folder (send SAVE, or put an older one there).
  */
 import { mkdir } from 'node:fs/promises';
-import { Redis } from 'ioredis';
+import { Redis, type RedisOptions } from 'ioredis';
 import { findRedis, required } from './programs.js';
 import { freePort, LOOPBACK, ServerProcess } from './server-process.js';
 
@@ -29,7 +29,12 @@ export async function createRedis(folder: string): Promise<RedisServer> {
   const program = required(findRedis(), 'Redis');
   await mkdir(folder, { recursive: true });
   const port = await freePort();
-  const own = new ServerProcess({ name: 'redis', folder, program, answers: () => ping(port) });
+  const own = new ServerProcess({
+    name: 'redis',
+    folder,
+    program,
+    answers: () => pingRedis({ port }),
+  });
   const fixed = ['--bind', LOOPBACK, '--port', String(port), '--dir', folder];
   const plain = ['--save', '', '--appendonly', 'no', '--databases', String(DATABASES)];
   return {
@@ -46,20 +51,26 @@ export async function createRedis(folder: string): Promise<RedisServer> {
 }
 
 /** Any answer will do, also that a password is wanted; only one that is loading must go on. */
-async function ping(port: number): Promise<void> {
-  const client = new Redis(port, LOOPBACK, {
+export async function pingRedis(server: Pick<RedisOptions, 'port' | 'tls'>): Promise<void> {
+  const client = new Redis({
+    ...server,
+    host: LOOPBACK,
     lazyConnect: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
     connectTimeout: 1_000,
     enableReadyCheck: false,
   });
-  client.on('error', () => {}); // the rejected promise below says the same
+  // It says more than the rejected promise below: a connection that wants a password is closed.
+  let told = '';
+  client.on('error', ({ message }) => {
+    told = message;
+  });
   try {
     await client.connect();
     await client.ping();
   } catch (error) {
-    if (!/NOAUTH|WRONGPASS/.test(String(error))) throw error;
+    if (!/NOAUTH|WRONGPASS/.test(`${told} ${error}`)) throw error;
   } finally {
     client.disconnect();
   }

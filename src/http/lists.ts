@@ -15,7 +15,9 @@ import { InvalidRequestError, listInQuery, textInQuery } from './request.js';
 export interface ListAnswer {
   readonly asOf: number;
   readonly stale: boolean;
-  readonly body: Buffer;
+  /** The document in pieces; the values among them are shared with the tiers. */
+  readonly parts: readonly Buffer[];
+  readonly bytes: number;
 }
 
 /** More bytes of values than one answer may hold. */
@@ -87,7 +89,8 @@ function answer(
     else parts.push(Buffer.from(`"text":${JSON.stringify(value.toString('utf8'))}}`));
   }
   parts.push(Buffer.from(`],${last}}`));
-  return { asOf, stale: all.some(({ stale }) => stale), body: Buffer.concat(parts) };
+  const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  return { asOf, stale: all.some(({ stale }) => stale), parts, bytes };
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { problem, sendProblem } from './problem.js';
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 export function refuseOtherMethods(
   scope: FastifyInstance,
@@ -15,6 +15,7 @@ export function refuseOtherMethods(
     scope.route({
       method,
       url,
+      schema: { hide: true }, // from the OpenAPI document
       // The answer is known before the body is: it goes out from the first hook that may send.
       onRequest: (_request, reply) => {
         reply.header('allow', allow);

@@ -6,7 +6,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { TidemarkError } from '../errors.js';
+import { TidemarkError, UnavailableError } from '../errors.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -17,21 +17,6 @@ export interface Problem {
   readonly code: string;
   readonly detail: string;
 }
-
-/** For the schemas of the routes. */
-export const problemSchema = {
-  type: 'object',
-  required: ['type', 'title', 'status', 'code', 'detail'],
-  properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { type: 'string' },
-    detail: { type: 'string' },
-  },
-} as const;
-
-export const problemResponses = { '4xx': problemSchema, '5xx': problemSchema } as const;
 
 const STATUS_BY_CODE = new Map([
   ['invalid_key', 400],
@@ -44,6 +29,8 @@ const STATUS_BY_CODE = new Map([
   ['precondition_failed', 412],
   ['value_too_large', 413],
   ['response_too_large', 413],
+  ['unsupported_media_type', 415],
+  ['too_many_requests', 429],
   ['schema', 503],
   ['access_denied', 503],
   ['unavailable', 503],
@@ -59,11 +46,64 @@ const CODE_BY_STATUS = new Map([
   [408, 'request_timeout'],
   [413, 'value_too_large'],
   [415, 'unsupported_media_type'],
+  [417, 'expectation_failed'],
   [429, 'too_many_requests'],
+  [431, 'headers_too_large'],
+  [500, 'internal'],
   [503, 'unavailable'],
 ]);
 
+/** Refused because there is more to do than the process manages. Not logged one by one. */
+export class OverloadedError extends UnavailableError {
+  constructor() {
+    super('Expected less work at once, the process is behind with it. Try again later.');
+  }
+}
+
 const RETRY_AFTER_SECONDS = 1;
+
+/** Of a response's schema, for the routes and their document. */
+export interface ProblemResponse {
+  readonly description: string;
+  readonly headers?: Readonly<Record<string, object>>;
+  readonly content: Readonly<Record<typeof PROBLEM_TYPE, { readonly schema: object }>>;
+}
+
+/** What an answer with this status looks like, with each code that it may have. */
+export function problemResponse(status: number): ProblemResponse {
+  const own = [...STATUS_BY_CODE].filter(([, its]) => its === status).map(([code]) => code);
+  const usual = CODE_BY_STATUS.get(status) ?? (own.length === 0 ? 'invalid_request' : undefined);
+  const codes = new Set(usual === undefined ? own : [...own, usual]);
+  const headers: Record<string, object> = {};
+  if (status === 503 || status === 429) headers['Retry-After'] = { type: 'integer', minimum: 1 };
+  if (status === 401) headers['WWW-Authenticate'] = { type: 'string', const: 'Bearer' };
+  if (status === 405) headers.Allow = { type: 'string' };
+  return {
+    description: STATUS_CODES[status] ?? 'Error',
+    headers,
+    content: {
+      [PROBLEM_TYPE]: {
+        schema: {
+          type: 'object',
+          required: ['type', 'title', 'status', 'code', 'detail'],
+          properties: {
+            type: { type: 'string', const: 'about:blank' },
+            title: { type: 'string' },
+            status: { type: 'integer', const: status },
+            code: { type: 'string', enum: [...codes] },
+            detail: { type: 'string' },
+          },
+          additionalProperties: false,
+        },
+      },
+    },
+  };
+}
+
+/** For the schema of a route: its statuses that are problems. */
+export function problemResponses(statuses: readonly number[]): Record<number, ProblemResponse> {
+  return Object.fromEntries(statuses.map((status) => [status, problemResponse(status)]));
+}
 
 export function problem(status: number, code: string, detail: string): Problem {
   return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail };
@@ -96,7 +136,9 @@ function detailOf(error: FastifyError): string {
 }
 
 export function sendProblem(reply: FastifyReply, document: Problem): FastifyReply {
-  if (document.status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
+  if (document.status === 503 || document.status === 429) {
+    reply.header('retry-after', RETRY_AFTER_SECONDS);
+  }
   if (document.status === 401) reply.header('www-authenticate', 'Bearer');
   // As bytes, because Fastify would add a charset, which this type does not have, to an object's.
   return reply
@@ -113,6 +155,7 @@ export function handleError(
 ): FastifyReply {
   const document = problemOf(error, request.id);
   if (document.code === 'internal') request.log.error({ err: error }, 'a request failed');
+  else if (error instanceof OverloadedError) request.log.debug('refused, the process is behind');
   else if (document.status >= 500) request.log.warn({ reason: error.message }, document.code);
   return sendProblem(reply, document);
 }

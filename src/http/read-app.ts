@@ -8,94 +8,205 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Reading, ReadOptions } from '../core/reading.js';
 import type { Reader } from '../reader/reader.js';
-import { demandToken } from './auth.js';
-import { healthRoutes } from './health.js';
+import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
+import { healthRoutes, statusRoute } from './health.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
-import { handleError, problem, problemResponses, sendProblem } from './problem.js';
+import { documentRoutes } from './openapi.js';
+import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import {
+  describeOnly,
   hasQuery,
   InvalidRequestError,
   integerInHeader,
+  integerInQuery,
   keyInPath,
   tagsInHeader,
 } from './request.js';
+import { Unsent } from './unsent.js';
 
 /** The part of a Reader that the app calls. */
 export type Readings = Pick<Reader, 'get' | 'getMany' | 'list' | 'ready' | 'status' | 'metrics'>;
 
-export interface ReadAppOptions {
+export interface ReadAppOptions extends GuardOptions {
   readonly reader: Readings;
-  /** Bearer tokens, any of which opens all but health and metrics. None: open to all. */
-  readonly tokens?: readonly string[] | undefined;
   /** What to do when the server closes: stop the reader, if it was made for this app. */
   readonly onClose?: () => Promise<void>;
 }
 
+/** Of lists, whose bytes are built anew for each; a single value is shared by all who read it. */
+const MAX_UNSENT_LIST_BYTES = 256 * 1024 * 1024;
 const JSON_TYPE = 'application/json';
 
-const keyParams = { type: 'object', properties: { '*': { type: 'string' } } } as const;
 const readHeaders = {
   type: 'object',
   properties: {
-    'if-none-match': { type: 'string' },
-    'tidemark-min-version': { type: 'string' },
-    'tidemark-max-staleness-ms': { type: 'string' },
+    'if-none-match': { type: 'string', description: 'Entity tags, or *' },
+    'tidemark-min-version': {
+      type: 'string',
+      pattern: '^\\d{1,16}$',
+      description: 'Wait until this version, which a write answered, is applied here, else 504',
+    },
+    'tidemark-max-staleness-ms': {
+      type: 'string',
+      pattern: '^\\d{1,16}$',
+      description: 'Wait until this reader is at most so far behind data center A, else 504',
+    },
   },
 } as const;
+const LIMIT = { min: 1, max: 1000, usual: 100 } as const;
+const text = { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }] } as const;
 /** `keys`, `prefix` and `after` are read from the raw query, where %2C is not a comma yet. */
 const listQuery = {
   type: 'object',
   properties: {
-    keys: {},
-    prefix: {},
-    after: {},
-    limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+    keys: {
+      ...text,
+      description: 'Up to 1,000 keys, separated by commas; a comma of a key is %2C',
+    },
+    prefix: { ...text, description: 'Instead of keys: how keys begin; empty for all' },
+    after: { ...text, description: 'With prefix: the `next` of the page before' },
+    limit: {
+      type: 'integer',
+      minimum: LIMIT.min,
+      maximum: LIMIT.max,
+      default: LIMIT.usual,
+      description: 'With prefix',
+    },
   },
+} as const;
+
+const asOfHeaders = {
+  'Tidemark-As-Of': {
+    type: 'integer',
+    description: 'The position in the log of which this is true',
+  },
+  'Tidemark-Stale': { type: 'string', const: 'true', description: 'Only there when it is stale' },
+  'Cache-Control': { type: 'string', const: 'no-cache' },
+} as const;
+const readingHeaders = {
+  ...asOfHeaders,
+  'Tidemark-Tier': { type: 'string', enum: ['local', 'redis', 'mysql'] },
+} as const;
+const foundHeaders = {
+  ...readingHeaders,
+  ETag: { type: 'string' },
+  'Tidemark-Version': { type: 'integer', description: 'The version of the row' },
+} as const;
+const oneResponses = {
+  200: {
+    description: 'The bytes that are stored (JSON, unless plain SQL stored something else)',
+    headers: foundHeaders,
+    content: { [JSON_TYPE]: { schema: {} } },
+  },
+  304: { description: 'The client has it', type: 'null', headers: foundHeaders },
+  ...problemResponses([400, 500, 503, 504]),
+  404: { ...problemResponse(404), headers: readingHeaders },
+} as const;
+const listSchema = {
+  type: 'object',
+  required: ['asOf', 'items'],
+  properties: {
+    asOf: { type: 'integer' },
+    items: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['key', 'version'],
+        properties: {
+          key: { type: 'string' },
+          version: { type: 'integer' },
+          value: { description: 'The document' },
+          text: { type: 'string', description: 'Instead of value, what is stored and is not JSON' },
+        },
+        additionalProperties: false,
+      },
+    },
+    missing: {
+      type: 'array',
+      items: { type: 'string' },
+      description: 'Of keys that were asked for',
+    },
+    next: { type: ['string', 'null'], description: 'Of a prefix: the next `after`' },
+  },
+  additionalProperties: false,
+} as const;
+const listResponses = {
+  200: {
+    description: 'Each value with its key',
+    headers: asOfHeaders,
+    content: { [JSON_TYPE]: { schema: listSchema } },
+  },
+  ...problemResponses([400, 413, 500, 503, 504]),
 } as const;
 
 export const readApp = fastifyPlugin<ReadAppOptions>(
   async (host, options) => {
-    const { reader, tokens, onClose } = options;
+    const { reader, onClose } = options;
     if (onClose !== undefined) host.addHook('onClose', onClose);
     await host.register(async (scope) => {
       scope.setErrorHandler(handleError);
-      await healthRoutes(scope, {
+      scope.setValidatorCompiler(describeOnly);
+      await documentRoutes(scope, {
+        title: 'Tidemark: reads of data center B',
+        description: 'Configurations, as fresh as replication allows.',
+        tokens: options.tokens,
+        refusals: refusalsOf(options),
+      });
+      const parts = {
         faults: () => readinessFaults(reader),
         status: () => ({ role: 'read', ...reader.status() }),
         metrics: reader.metrics,
-        tokens,
+      };
+      healthRoutes(scope, parts);
+      await scope.register(async (guarded) => {
+        const assertKeepsUp = await guard(guarded, options);
+        statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
+        configRoutes(guarded, options, assertKeepsUp);
       });
-      await scope.register(async (inner) => configRoutes(inner, options));
     });
   },
   { name: 'tidemark-read-app', fastify: '5.x' },
 );
 
-async function configRoutes(scope: FastifyInstance, options: ReadAppOptions): Promise<void> {
-  const { reader, tokens } = options;
-  await demandToken(scope, tokens);
-  const one = { params: keyParams, headers: readHeaders, response: problemResponses };
+function configRoutes(
+  scope: FastifyInstance,
+  options: ReadAppOptions,
+  assertKeepsUp: AssertKeepsUp,
+): void {
+  const { reader } = options;
+  const refusals = problemResponses(refusalsOf(options));
+  const unsent = new Unsent(MAX_UNSENT_LIST_BYTES);
+  const one = {
+    operationId: 'read',
+    summary: 'The value of a key',
+    headers: readHeaders,
+    response: { ...refusals, ...oneResponses },
+  };
   scope.get('/v1/configs/*', { schema: one }, async (request, reply) => {
+    assertKeepsUp();
     const known = tagsInHeader(request, 'If-None-Match');
     return sendReading(reply, await reader.get(keyInPath(request), readOptions(request)), known);
   });
-  const many = { querystring: listQuery, headers: readHeaders, response: problemResponses };
-  scope.get<{ Querystring: { limit: number } }>(
-    '/v1/configs',
-    { schema: many },
-    async (request, reply) => {
-      const [byKeys, byPrefix] = [hasQuery(request, 'keys'), hasQuery(request, 'prefix')];
-      if (byKeys === byPrefix) {
-        throw new InvalidRequestError('Expected either ?keys=a,b or ?prefix=p&limit=&after=.');
-      }
-      const read = readOptions(request);
-      const answer = byKeys
-        ? await keyList(reader, request, read)
-        : await prefixList(reader, request, request.query.limit, read);
-      return sendList(reply, answer);
-    },
-  );
+  const many = {
+    operationId: 'list',
+    summary: 'The values of some keys, or of all that begin with a prefix',
+    querystring: listQuery,
+    headers: readHeaders,
+    response: { ...refusals, ...listResponses },
+  };
+  scope.get('/v1/configs', { schema: many }, async (request, reply) => {
+    assertKeepsUp();
+    const [byKeys, byPrefix] = [hasQuery(request, 'keys'), hasQuery(request, 'prefix')];
+    if (byKeys === byPrefix) {
+      throw new InvalidRequestError('Expected either ?keys=a,b or ?prefix=p&limit=&after=.');
+    }
+    const read = readOptions(request);
+    const answer = byKeys
+      ? await keyList(reader, request, read)
+      : await prefixList(reader, request, integerInQuery(request, 'limit', LIMIT), read);
+    return sendList(reply, answer, unsent);
+  });
   refuseOtherMethods(scope, ['/v1/configs/*', '/v1/configs'], ['GET', 'HEAD']);
 }
 
@@ -131,10 +242,11 @@ function sendReading(
   return reply.type(JSON_TYPE).send(value);
 }
 
-function sendList(reply: FastifyReply, answer: ListAnswer): FastifyReply {
+function sendList(reply: FastifyReply, answer: ListAnswer, unsent: Unsent): FastifyReply {
+  unsent.hold(reply, answer.bytes);
   reply.headers({ 'cache-control': 'no-cache', 'tidemark-as-of': answer.asOf });
   if (answer.stale) reply.header('tidemark-stale', 'true');
-  return reply.type(JSON_TYPE).send(answer.body);
+  return reply.type(JSON_TYPE).send(Buffer.concat(answer.parts, answer.bytes));
 }
 
 function readinessFaults(reader: Readings): string[] {

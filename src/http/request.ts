@@ -10,12 +10,19 @@ export class InvalidRequestError extends TidemarkError {
   readonly code = 'invalid_request';
 }
 
+/** For a scope whose schemas only describe: all of a request is checked here, on the raw text. */
+export function describeOnly(): () => boolean {
+  return () => true;
+}
+
 /** The key in the path of a route that ends in `/*`; raw slashes belong to it.
  * @throws InvalidKeyError when it is not percent-encoded UTF-8 */
 export function keyInPath(request: FastifyRequest): string {
-  const slashes = (request.routeOptions.url ?? '').split('/').length - 1;
-  const [path = ''] = request.raw.url?.split(/[?#]/, 1) ?? [];
-  const encoded = path.split('/').slice(slashes).join('/');
+  const slashes = slashesIn(request.routeOptions.url ?? '');
+  const [path = ''] = targetOf(request).split(/[?#]/, 1);
+  let start = 0;
+  for (let passed = 0; passed < slashes; passed += 1) start = path.indexOf('/', start) + 1;
+  const encoded = path.slice(start);
   try {
     return decodeURIComponent(encoded);
   } catch {
@@ -42,8 +49,25 @@ export function hasQuery(request: FastifyRequest, name: string): boolean {
   return rawQuery(request, name).length > 0;
 }
 
+/** Of the few routes that there are. */
+const slashesOf = new Map<string, number>();
+
+function slashesIn(route: string): number {
+  const known = slashesOf.get(route);
+  if (known !== undefined) return known;
+  const slashes = route.split('/').length - 1;
+  slashesOf.set(route, slashes);
+  return slashes;
+}
+
+/** The raw URL from its path on: a client may send an absolute one, as to a proxy. */
+function targetOf(request: FastifyRequest): string {
+  const { url = '' } = request.raw;
+  return url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '');
+}
+
 function rawQuery(request: FastifyRequest, name: string): string[] {
-  const url = request.raw.url ?? '';
+  const url = targetOf(request);
   const start = url.indexOf('?');
   if (start === -1) return [];
   return url
@@ -60,6 +84,20 @@ function decoded(text: string): string {
   } catch {
     throw new InvalidRequestError('Expected a query in percent-encoded UTF-8, got a stray %.');
   }
+}
+
+/** The number in a query parameter.
+ * @throws InvalidRequestError unless it is an integer from `min` to `max` */
+export function integerInQuery(
+  request: FastifyRequest,
+  name: string,
+  { min, max, usual }: { readonly min: number; readonly max: number; readonly usual: number },
+): number {
+  const text = textInQuery(request, name);
+  if (text === undefined) return usual;
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : -1;
+  if (number >= min && number <= max) return number;
+  throw new InvalidRequestError(`Expected ${name} to be an integer from ${min} to ${max}.`);
 }
 
 /** The number in a header.

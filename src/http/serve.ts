@@ -1,12 +1,15 @@
 /**
  * The standalone HTTP server of either side: logging without secrets, problem documents for what no
- * route answers, a refusal to serve writes to the network without tokens, and a graceful end.
+ * route answers, bounds on what one client can hold, a refusal to serve writes to the network without
+ * tokens, and a graceful end.
  */
-import { BlockList, isIP } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import { BlockList, isIP, type Socket } from 'node:net';
 import closeWithGrace from 'close-with-grace';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { InvalidOptionsError } from '../errors.js';
-import { handleError, handleNotFound } from './problem.js';
+import { SERVER_DEFAULTS, type ServerLimits } from './limits.js';
+import { handleError, handleNotFound, PROBLEM_TYPE, type Problem, problem } from './problem.js';
 
 /** What a log line never holds: tokens, passwords, and SQL with the values in it. */
 const REDACTED = [
@@ -18,21 +21,87 @@ const REDACTED = [
   'err.cause.sqlMessage',
 ];
 const CLOSE_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 30_000;
 
-export function createServer({ logLevel }: { readonly logLevel: string }): FastifyInstance {
+export interface ServerOptions extends Partial<ServerLimits> {
+  readonly logLevel: string;
+}
+
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { logLevel, maxConnections, headersTimeoutMs, requestTimeoutMs, idleTimeoutMs } = {
+    ...SERVER_DEFAULTS,
+    ...options,
+  };
   const logsRequests = logLevel === 'debug' || logLevel === 'trace';
   const server = Fastify({
     logger: { level: logLevel, redact: REDACTED },
     logController: new LogController({ disableRequestLogging: !logsRequests }),
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
+    connectionTimeout: idleTimeoutMs,
+    http: {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      // How often Node looks for connections that are over their time.
+      connectionsCheckingInterval: Math.ceil(headersTimeoutMs / 10),
+    },
+    clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       handleError(error, request, reply);
     },
   });
+  server.server.maxConnections = maxConnections;
+  server.server.on('checkExpectation', (_request, response: ServerResponse) => {
+    const detail = 'Expected no Expect header but 100-continue.';
+    const [head, body] = asBytes(problem(417, 'expectation_failed', detail));
+    response.writeHead(417, head).end(body);
+  });
   server.setErrorHandler(handleError);
   server.setNotFoundHandler(handleNotFound);
   return server;
+}
+
+/** Answers what Node's parser refuses, and what takes too long to arrive; the connection ends. */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || owesAnswer(socket)) {
+    socket.destroy();
+    return;
+  }
+  const document = refusal(error.code);
+  const [head, body] = asBytes(document);
+  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
+  const start = `HTTP/1.1 ${document.status} ${document.title}\r\n`;
+  // Ended rather than destroyed at once, which could take the answer back; then time is short.
+  socket.end(`${start}${lines.join('')}\r\n${body}`, () => socket.destroy());
+}
+
+function refusal(code: string | undefined): Problem {
+  switch (code) {
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return problem(408, 'request_timeout', 'Expected all of the request sooner.');
+    case 'HPE_HEADER_OVERFLOW':
+      return problem(431, 'headers_too_large', 'Expected less than 16 KiB of URL and headers.');
+    default:
+      return problem(400, 'invalid_request', 'Expected a request in HTTP/1.1, got another.');
+  }
+}
+
+/** Whether the next bytes on this socket are those of an answer to an earlier request: a refusal
+ * in between would be taken for it, and a write that happened for one that did not. */
+function owesAnswer(socket: Socket): boolean {
+  // Node's own handler looks at the same member, which has no public name.
+  const { _httpMessage: response } = socket as { _httpMessage?: ServerResponse | null };
+  return (
+    response !== undefined && response !== null && (response.headersSent || response.req.complete)
+  );
+}
+
+function asBytes(document: Problem): [Record<string, string | number>, string] {
+  const body = JSON.stringify(document);
+  const head = {
+    'Content-Type': PROBLEM_TYPE,
+    'Content-Length': Buffer.byteLength(body),
+    Connection: 'close',
+  };
+  return [head, body];
 }
 
 const loopback = new BlockList();

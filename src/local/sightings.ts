@@ -13,7 +13,8 @@ const MOST = 10_000;
 export class Sightings {
   readonly #fingerprints = new Map<number, string>();
   #newest = 0;
-  #contradicted = false;
+  /** The newest version at which two answers told different histories. */
+  #contradictedAt: number | undefined;
 
   get newest(): number {
     return this.#newest;
@@ -23,7 +24,7 @@ export class Sightings {
     this.#newest = Math.max(this.#newest, version);
     const known = this.#fingerprints.get(version);
     if (known !== undefined && fingerprint !== '' && known !== fingerprint) {
-      this.#contradicted = true;
+      this.#contradictedAt = Math.max(version, this.#contradictedAt ?? 0);
     }
     if (known === undefined && fingerprint !== '' && this.#fingerprints.size < MOST) {
       this.#fingerprints.set(version, fingerprint);
@@ -33,7 +34,7 @@ export class Sightings {
   /** Whether `snapshot` tells another history than what was seen. */
   contradictedBy(snapshot: LogSnapshot): boolean {
     return (
-      this.#contradicted ||
+      this.#contradictedAt !== undefined ||
       snapshot.rows.some((row) => {
         const seen = this.#fingerprints.get(row.version);
         return seen !== undefined && seen !== fingerprintOf(row);
@@ -48,9 +49,15 @@ export class Sightings {
     }
   }
 
+  /** Nothing that was read at `version` or before is held or demanded any more. */
+  forget(version: number): void {
+    this.confirm(version);
+    if ((this.#contradictedAt ?? version) <= version) this.#contradictedAt = undefined;
+  }
+
   clear(): void {
     this.#fingerprints.clear();
     this.#newest = 0;
-    this.#contradicted = false;
+    this.#contradictedAt = undefined;
   }
 }

@@ -26,6 +26,8 @@ export interface Flight<T> {
   floor: number;
   /** What had been pushed out when it took off: a later read may require more. */
   readonly lostAsOf: number;
+  /** As of when an answer for its key was given while it was in flight, which is not held any more. */
+  overtakenAsOf: number;
   /** It took off in a history that is no more: its as-of means nothing now. */
   foreign: boolean;
   readonly landing: Promise<T>;
@@ -45,10 +47,13 @@ export class LocalTier<T> {
   readonly sightings = new Sightings();
   #applied = NOWHERE;
   #lostAsOf = 0;
+  #rewrites = 0;
 
   constructor(options: LocalTierOptions) {
-    const dispose = (entry: Entry, _key: string, reason: LRUCache.DisposeReason) => {
-      if (reason !== 'set') this.lost(entry.at);
+    const dispose = (entry: Entry, key: string, reason: LRUCache.DisposeReason) => {
+      if (reason === 'set') return;
+      this.lost(entry.at);
+      this.#overtake(key, entry.asOf);
     };
     this.#values = new LRUCache({
       max: options.maxEntries,
@@ -76,6 +81,11 @@ export class LocalTier<T> {
    * than an entry that was served from here and then pushed out. */
   get requiredAsOf(): number {
     return Math.max(this.#applied.version, this.#lostAsOf);
+  }
+
+  /** How often history was rewritten: an as-of from before means nothing now. */
+  get rewrites(): number {
+    return this.#rewrites;
   }
 
   get entries(): number {
@@ -121,7 +131,14 @@ export class LocalTier<T> {
   }
 
   takeOff(key: string, landing: Promise<T>): Flight<T> {
-    const flight = { key, floor: 0, lostAsOf: this.#lostAsOf, foreign: false, landing };
+    const flight = {
+      key,
+      floor: 0,
+      lostAsOf: this.#lostAsOf,
+      overtakenAsOf: 0,
+      foreign: false,
+      landing,
+    };
     const before = this.#flights.get(key);
     if (before !== undefined) this.#detached.add(before);
     this.#flights.set(key, flight);
@@ -164,10 +181,13 @@ export class LocalTier<T> {
     this.sightings.confirm(to.version);
   }
 
-  /** Puts back an entry that a page evicted (`onChange: 'refresh'`), unless a newer one is here. */
+  /** Puts back an entry that a page evicted (`onChange: 'refresh'`), unless a newer one is here, or
+   * was, and has been pushed out. */
   refresh(key: string, entry: Entry): void {
     const held = this.getExpired(key);
-    if (held === undefined || held.asOf < entry.asOf) this.#set(key, entry);
+    const mayReplace =
+      held === undefined ? mayCache(entry.asOf, this.requiredAsOf) : held.asOf < entry.asOf;
+    if (mayReplace) this.#set(key, entry);
   }
 
   /** Forgets one key, and what is in flight for it. */
@@ -188,8 +208,20 @@ export class LocalTier<T> {
     }
     this.#applied = position;
     if (rewritten) {
+      this.#rewrites += 1;
       this.#lostAsOf = 0;
       this.sightings.clear();
+    } else {
+      this.sightings.forget(position.version);
+    }
+  }
+
+  /** An entry of `key` was pushed out: what is in flight for it may be older. */
+  #overtake(key: string, asOf: number): void {
+    const flight = this.#flights.get(key);
+    if (flight !== undefined) flight.overtakenAsOf = Math.max(flight.overtakenAsOf, asOf);
+    for (const other of this.#detached) {
+      if (other.key === key) other.overtakenAsOf = Math.max(other.overtakenAsOf, asOf);
     }
   }
 

@@ -6,7 +6,7 @@
  * Faults of a URL are said by its shape. The URL itself is never repeated: it holds a password.
  */
 import { readFileSync } from 'node:fs';
-import { createPool, type Pool, type PoolOptions } from 'mysql2/promise';
+import { type ConnectionOptions, createPool, type Pool, type PoolOptions } from 'mysql2/promise';
 import { InvalidOptionsError } from '../errors.js';
 
 export interface OpenPoolOptions {
@@ -17,6 +17,8 @@ export interface OpenPoolOptions {
   readonly lockWaitTimeoutSeconds?: number;
   /** Several statements in one round trip. Default false. */
   readonly multipleStatements?: boolean;
+  /** Default: REPEATABLE READ. */
+  readonly isolation?: 'READ COMMITTED';
 }
 
 export const MYSQL_URL_SHAPE = 'mysql://user:password@host:3306/database';
@@ -55,6 +57,18 @@ export function openPool(url: string, options: OpenPoolOptions): Pool {
   return pool;
 }
 
+/** How to reach the server that a pool reaches, on a connection beside it. */
+export function connectionOptionsOf(pool: Pool): ConnectionOptions {
+  // mysql2's types know the options that a pool was made of, its pools hold them one level deeper.
+  const { connectionConfig } = pool.pool.config as { connectionConfig?: ConnectionOptions };
+  const { host, port, socketPath, user, password, database, ssl, stream, authPlugins } =
+    connectionConfig ?? pool.pool.config;
+  return {
+    ...{ host, port, socketPath, user, password, database, stream, authPlugins },
+    ...(ssl ? { ssl } : {}),
+  };
+}
+
 function sessionStatements(options: OpenPoolOptions): string[] {
   const settings = [
     "time_zone = '+00:00'",
@@ -66,7 +80,7 @@ function sessionStatements(options: OpenPoolOptions): string[] {
   }
   return [
     `SET SESSION ${settings.join(', SESSION ')}`,
-    'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+    `SET SESSION TRANSACTION ISOLATION LEVEL ${options.isolation ?? 'REPEATABLE READ'}`,
   ];
 }
 

@@ -6,6 +6,7 @@ import type { TableNames } from '../core/table.js';
 import {
   InvalidKeyError,
   InvalidValueError,
+  OutcomeUnknownError,
   SchemaError,
   TidemarkError,
   UnavailableError,
@@ -35,6 +36,21 @@ const READ_ONLY = new Set([
   'ER_READ_ONLY_MODE',
   'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
 ]);
+/** What no single write can be the cause of. */
+const OF_ALL = new Set([
+  ...READ_ONLY,
+  'ER_NO_SUCH_TABLE',
+  'ER_BAD_FIELD_ERROR',
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_TABLEACCESS_DENIED_ERROR',
+  'ER_COLUMNACCESS_DENIED_ERROR',
+  'ER_BAD_DB_ERROR',
+  'ER_CON_COUNT_ERROR',
+  'ER_TOO_MANY_USER_CONNECTIONS',
+  'ER_USER_LIMIT_REACHED',
+  'ER_SERVER_SHUTDOWN',
+]);
 const SCHEMA_HINTS = new Map([
   ['ER_NO_SUCH_USER', 'the account that created the triggers is gone; create it again'],
   ['ER_NO_DEFAULT_FOR_FIELD', 'the table has another column without a default; give it one'],
@@ -59,6 +75,15 @@ export function mayRetry(error: unknown): boolean {
 /** Whether a failed COMMIT certainly left nothing behind. */
 export function wasRolledBack(error: unknown): boolean {
   return ROLLED_BACK.has(mysqlCodeOf(error) ?? '');
+}
+
+/** Whether a group of writes that failed with `error` may have failed because of one of them. */
+export function mayBeOfOneWrite(error: unknown): boolean {
+  if (error instanceof TidemarkError) {
+    return !(error instanceof UnavailableError || error instanceof OutcomeUnknownError);
+  }
+  const code = mysqlCodeOf(error) ?? '';
+  return !OF_ALL.has(code) && (LOST.has(code) || code.startsWith('ER_'));
 }
 
 export function explainWriteFault(error: unknown, names: TableNames): TidemarkError {

@@ -5,12 +5,14 @@ import { pino } from 'pino';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
+import type { Logger } from '../logger.js';
 import { MysqlLog } from '../mysql/log.js';
-import { openPool } from '../mysql/pool.js';
+import { connectionOptionsOf, openPool } from '../mysql/pool.js';
+import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
 import type { Loaded } from './loader.js';
-import { type Logger, Reader } from './reader.js';
+import { Reader } from './reader.js';
 import { Reconciler } from './reconciler.js';
 
 export interface CreateReaderOptions extends Partial<ReaderSettings> {
@@ -29,6 +31,9 @@ export interface CreateReaderOptions extends Partial<ReaderSettings> {
 export interface ReaderSettings {
   /** How often MySQL-B is asked for news, in ms, jittered by 10 %. Default: POLL_INTERVAL_MS or 250. */
   readonly pollIntervalMs: number;
+  /** 'auto': one more connection waits for the replica's next transaction, and a poll follows at
+   * once. 'off': polls at their interval only. Default: EARLY_WAKE or 'auto'. */
+  readonly earlyWake: 'auto' | 'off';
   /** What a change does to a local entry: away with it, or replace it at once. */
   readonly onChange: 'evict' | 'refresh';
   /** The most changes taken in by one turn. */
@@ -55,6 +60,7 @@ export interface ReaderSettings {
 
 export const READER_DEFAULTS: ReaderSettings = Object.freeze({
   pollIntervalMs: 250,
+  earlyWake: 'auto',
   onChange: 'evict',
   pageSize: 500,
   localMaxEntries: 100_000,
@@ -88,6 +94,7 @@ export function createReader(options: CreateReaderOptions): Reader {
       ? openRedis(options.redis, (error) => logger.debug({ reason: error.message }, 'Redis'))
       : options.redis;
   const close = async () => {
+    wake?.close();
     if (client !== options.redis) client.disconnect();
     if (pool !== options.mysql) await pool.end();
   };
@@ -119,8 +126,11 @@ export function createReader(options: CreateReaderOptions): Reader {
     onChange: settings.onChange,
     now: () => ({ monotonicMs: monotonicMs(), wallMs: Date.now() }),
   });
+  const wake =
+    settings.earlyWake === 'off' ? undefined : wakeOf(pool, settings, reconciler, logger);
   return new Reader({
     ...settings,
+    ...(wake === undefined ? {} : { wake }),
     log,
     local,
     redis,
@@ -134,26 +144,58 @@ export function createReader(options: CreateReaderOptions): Reader {
   });
 }
 
+function wakeOf(
+  pool: Pool,
+  settings: ReaderSettings,
+  reconciler: Reconciler,
+  logger: Logger,
+): GtidWake {
+  return new GtidWake({
+    connection: connectionOptionsOf(pool),
+    intervalMs: settings.pollIntervalMs,
+    graceMs: settings.readTimeoutMs,
+    news: () => reconciler.news,
+    onFault: (reason) =>
+      logger.info({ reason }, 'no early wake for now; MySQL-B is polled at its interval'),
+  });
+}
+
+/** Settings that a process can be given without its code. */
+const FROM_ENVIRONMENT: Readonly<Record<string, string>> = {
+  pollIntervalMs: 'POLL_INTERVAL_MS',
+  earlyWake: 'EARLY_WAKE',
+};
+
 function settingsOf(options: CreateReaderOptions): ReaderSettings {
   const faults: string[] = [];
   const settings: Record<string, unknown> = {};
-  const fromEnvironment = process.env.POLL_INTERVAL_MS || undefined; // empty counts as not set
   for (const [name, usual] of Object.entries(READER_DEFAULTS)) {
     const given = options[name as keyof ReaderSettings]; // the names are READER_DEFAULTS' own
-    const isTuned = name === 'pollIntervalMs' && given === undefined && fromEnvironment;
-    const value = isTuned ? Number(fromEnvironment) : (given ?? usual);
-    settings[name] = value;
-    if (typeof usual === 'number' && !(Number.isSafeInteger(value) && Number(value) > 0)) {
-      const [what, got] = isTuned ? ['POLL_INTERVAL_MS', fromEnvironment] : [name, value];
-      faults.push(`Expected ${what} to be a whole number above 0, got ${String(got)}`);
-    }
-  }
-  if (settings.onChange !== 'evict' && settings.onChange !== 'refresh') {
-    faults.push(`Expected onChange to be 'evict' or 'refresh', got ${String(settings.onChange)}`);
+    const variable = given === undefined ? (FROM_ENVIRONMENT[name] ?? '') : '';
+    const text = process.env[variable] || undefined; // empty counts as not set
+    settings[name] = given ?? (typeof usual === 'number' && text ? Number(text) : text) ?? usual;
+    const fault = faultOf(name, usual, settings[name]);
+    if (fault === undefined) continue;
+    const [what, got] = text === undefined ? [name, given] : [variable, text];
+    faults.push(`Expected ${what} to be ${fault}, got ${String(got)}`);
   }
   if (options.mysql === undefined) faults.push('Expected mysql: a URL or a mysql2 pool, got none');
   if (options.redis === undefined)
     faults.push('Expected redis: a URL or an ioredis client, got none');
   if (faults.length > 0) throw new InvalidOptionsError(faults);
   return settings as unknown as ReaderSettings; // each member was checked above
+}
+
+const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  onChange: ['evict', 'refresh'],
+  earlyWake: ['auto', 'off'],
+};
+
+function faultOf(name: string, usual: unknown, value: unknown): string | undefined {
+  if (typeof usual === 'number') {
+    return Number.isSafeInteger(value) && Number(value) > 0 ? undefined : 'a whole number above 0';
+  }
+  const choices = CHOICES[name];
+  if (choices === undefined || choices.includes(String(value))) return undefined;
+  return choices.map((choice) => `'${choice}'`).join(' or ');
 }

@@ -1,5 +1,6 @@
 /** The end of one read's time, on the monotonic clock. */
 import { UnavailableError } from '../errors.js';
+import { within } from '../within.js';
 
 export class Deadline {
   readonly #monotonicMs: () => number;
@@ -15,16 +16,11 @@ export class Deadline {
   }
 
   /** What `answer` brings, or UnavailableError when it comes too late. */
-  async bound<T>(answer: Promise<T>): Promise<T> {
-    let handle: NodeJS.Timeout | undefined;
-    const overdue = new Promise<never>((_, reject) => {
-      const error = new UnavailableError("Expected an answer within the read's time, got none.");
-      handle = setTimeout(reject, this.remainingMs, error);
-    });
-    try {
-      return await Promise.race([answer, overdue]);
-    } finally {
-      clearTimeout(handle);
-    }
+  bound<T>(answer: Promise<T>): Promise<T> {
+    return within(answer, this.remainingMs, late);
   }
+}
+
+function late(): UnavailableError {
+  return new UnavailableError("Expected an answer within the read's time, got none.");
 }

@@ -5,7 +5,11 @@
  * Invariant: what a load brings is at least as recent as what the instance required when the load
  * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
  * it is cached locally only when its key did not change while it was in flight (R3).
+ *
+ * Whatever is asked, a bounded number of keys is in flight, one connection to MySQL-B is left for
+ * the poll, and MySQL-B is not asked for what no one can be waiting for any more.
  */
+import { type BulkheadPolicy, BulkheadRejectedError, bulkhead } from 'cockatiel';
 import { answersRead } from '../core/coherence.js';
 import type { Entry } from '../core/entry.js';
 import type { Tier } from '../core/reading.js';
@@ -26,11 +30,18 @@ export interface LoaderOptions {
   readonly local: LocalTier<Loaded>;
   /** How long a load tries, in ms, whoever waits for it. */
   readonly timeoutMs: number;
+  /** Connections to MySQL-B, of which loads leave one to others. */
+  readonly mysqlConnections: number;
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly onRedisFault: (error: unknown) => void;
   readonly onFill: (reply: FillReply) => void;
+  /** A load that was refused, because too many are in flight. */
+  readonly onRefused: () => void;
 }
+
+/** More could not be loaded within a read's time, and each costs memory. */
+export const MAX_KEYS_IN_FLIGHT = 10_000;
 
 const FIRST_RETRY_MS = 4;
 const MAX_RETRY_MS = 100;
@@ -38,10 +49,12 @@ const MAX_RETRY_MS = 100;
 export class Loader {
   readonly #options: LoaderOptions;
   readonly #local: LocalTier<Loaded>;
+  readonly #mysql: BulkheadPolicy;
 
   constructor(options: LoaderOptions) {
     this.#options = options;
     this.#local = options.local;
+    this.#mysql = bulkhead(Math.max(1, options.mysqlConnections - 1), MAX_KEYS_IN_FLIGHT);
   }
 
   /** Joins the loads of `keys` that are in flight, and starts one load for all the others. */
@@ -53,7 +66,11 @@ export class Loader {
       if (flight === undefined) free.push(key);
       else landings.set(key, flight.landing);
     }
-    if (free.length > 0) {
+    if (this.#local.flights + free.length > MAX_KEYS_IN_FLIGHT) {
+      const refusal = Promise.reject(this.#refused());
+      refusal.catch(() => undefined); // whoever waits for it hears of it
+      for (const key of free) landings.set(key, refusal);
+    } else if (free.length > 0) {
       const loading = this.#loadAll(free);
       for (const key of free) landings.set(key, this.#takeOff(key, loading));
     }
@@ -62,7 +79,10 @@ export class Loader {
 
   #takeOff(key: string, loading: Promise<Map<string, Loaded>>): Promise<Loaded> {
     const landing = loading.then(
-      (all) => this.#land(flight, all.get(key)),
+      (all) =>
+        isOutdated(flight, all.get(key))
+          ? this.#loadAgain(flight)
+          : this.#land(flight, all.get(key)),
       (error) => {
         this.#local.land(flight, undefined);
         throw error;
@@ -71,6 +91,14 @@ export class Loader {
     const flight = this.#local.takeOff(key, landing);
     landing.catch(() => undefined); // whoever waits for it hears of it; perhaps no one does
     return landing;
+  }
+
+  /** Its answer is not given. */
+  async #loadAgain(flight: Flight<Loaded>): Promise<Loaded> {
+    this.#local.land(flight, undefined);
+    const landing = this.load([flight.key]).get(flight.key);
+    if (landing === undefined) throw new UnavailableError('Expected a load, got none. Try again.');
+    return await landing;
   }
 
   #land(flight: Flight<Loaded>, loaded: Loaded | undefined): Loaded {
@@ -117,7 +145,7 @@ export class Loader {
     const deadlineMs = this.#options.monotonicMs() + this.#options.timeoutMs;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
       const requiredAsOf = this.#local.requiredAsOf;
-      const answer = await ask();
+      const answer = await this.#askMysql(ask, deadlineMs);
       const asOf = asOfIn(answer);
       if (answersRead(asOf, requiredAsOf)) return answer;
       if (this.#options.monotonicMs() + retryMs > deadlineMs) {
@@ -130,9 +158,37 @@ export class Loader {
     }
   }
 
+  /** Asks when a connection is free, unless that is too late. */
+  async #askMysql<T>(ask: () => Promise<T>, deadlineMs: number): Promise<T> {
+    try {
+      return await this.#mysql.execute(() => {
+        if (this.#options.monotonicMs() <= deadlineMs) return ask();
+        throw new UnavailableError(
+          `Expected a connection to MySQL-B within ${this.#options.timeoutMs} ms, got none: all ` +
+            'are in use by other loads. Try again later.',
+        );
+      });
+    } catch (error) {
+      throw error instanceof BulkheadRejectedError ? this.#refused() : error;
+    }
+  }
+
+  #refused(): UnavailableError {
+    this.#options.onRefused();
+    return new UnavailableError(
+      `Expected at most ${MAX_KEYS_IN_FLIGHT} keys to be loaded at once, got more. Try again later.`,
+    );
+  }
+
   #fillRedis(key: string, entry: Entry, generation: string | undefined): void {
     if (generation === undefined) return;
     const { redis, onFill, onRedisFault } = this.#options;
     redis.fill(key, entry, generation).then(onFill, onRedisFault);
   }
+}
+
+/** Whether history was rewritten while a load was in flight (nobody knows of which one its answer
+ * is), or its key was answered with something newer, which has been pushed out since. */
+function isOutdated(flight: Flight<Loaded>, loaded: Loaded | undefined): boolean {
+  return flight.foreign || (loaded !== undefined && loaded.entry.asOf < flight.overtakenAsOf);
 }

@@ -12,6 +12,7 @@ export interface MeasuredParts {
   readonly local: LocalTier<unknown>;
   readonly redis: RedisTier;
   readonly reconciler: Reconciler;
+  readonly wake?: { readonly wakes: { readonly news: number; readonly nothing: number } };
 }
 
 /** From a local network to a replica that is minutes behind. */
@@ -22,11 +23,13 @@ const PROPAGATION_SECONDS = [
 export class ReaderMetrics {
   readonly registry = new Registry();
   readonly hits: Record<Tier, number> = { local: 0, redis: 0, mysql: 0 };
+  polls = 0;
   pollFailures = 0;
   redisFaults = 0;
+  refusedLoads = 0;
   readonly #fills: Counter<'reply'>;
 
-  constructor({ local, redis, reconciler }: MeasuredParts) {
+  constructor({ local, redis, reconciler, wake }: MeasuredParts) {
     const registers = [this.registry];
     const hits = this.hits;
     new Counter({
@@ -54,9 +57,25 @@ export class ReaderMetrics {
     this.#gauge('tidemark_local_absences', 'Absent keys held locally.', () => local.absences);
     this.#gauge('tidemark_local_bytes', 'Size of the local tier.', () => local.bytes);
     this.#gauge('tidemark_fills_in_flight', 'Loads that have not returned.', () => local.flights);
+    this.#total(
+      'tidemark_refused_loads_total',
+      'Loads refused because too many were in flight.',
+      () => this.refusedLoads,
+    );
     this.#gauge('tidemark_redis_breaker_open', '1 while Redis is not asked.', () =>
       redis.breakerState === 'open' ? 1 : 0,
     );
+    this.#total('tidemark_polls_total', 'Polls of MySQL-B.', () => this.polls);
+    new Counter({
+      name: 'tidemark_early_wakes_total',
+      help: 'Polls begun early because MySQL-B had applied a transaction, by what they found.',
+      labelNames: ['found'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [found, count] of Object.entries(wake?.wakes ?? {})) this.inc({ found }, count);
+      },
+    });
     this.#total(
       'tidemark_poll_failures_total',
       'Polls of MySQL-B that failed.',

@@ -11,24 +11,17 @@ import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
 import type { Page, RebaseReason } from '../core/position.js';
-import { Reading, type ReadOptions } from '../core/reading.js';
+import { type Beginning, Reading, type ReadOptions } from '../core/reading.js';
 import { NotFreshError, NotRunningError, UnavailableError } from '../errors.js';
 import type { LocalTier } from '../local/tier.js';
+import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { Deadline } from './deadline.js';
 import { type Loaded, Loader } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
-import { PollLoop } from './poll-loop.js';
+import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
-
-/** The part of pino's logger that Tidemark calls. */
-export interface Logger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 export interface ReaderParts {
   readonly log: ChangeLog;
@@ -40,11 +33,14 @@ export interface ReaderParts {
   readonly pollIntervalMs: number;
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
+  readonly mysqlConnections?: number;
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;
   /** Closes what was opened for this reader, and nothing else. */
   readonly close: () => Promise<void>;
+  /** Ends pauses between polls early. */
+  readonly wake?: Wake & { readonly wakes: { readonly news: number; readonly nothing: number } };
 }
 
 export interface ReaderEvents {
@@ -79,10 +75,12 @@ export interface ListOptions {
 
 /** A list's values in one answer, in bytes; the page ends early over it. */
 const LIST_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MYSQL_CONNECTIONS = 8;
 /** Ready without Redis after this long: an outage of the cache must not keep readers out. */
 const READY_WITHOUT_REDIS_MS = 5_000;
 /** Faults of Redis are logged at most this often, and counted always. */
 const QUIET_MS = 10_000;
+const ALREADY_STALE = Number.NEGATIVE_INFINITY;
 
 export class Reader extends EventEmitter<ReaderEvents> {
   readonly #parts: ReaderParts;
@@ -103,16 +101,24 @@ export class Reader extends EventEmitter<ReaderEvents> {
     this.#local = parts.local;
     this.#metrics = new ReaderMetrics(parts);
     this.#loop = new PollLoop({
-      turn: () => parts.reconciler.turn(),
+      turn: () => {
+        this.#metrics.polls += 1;
+        return parts.reconciler.turn();
+      },
       intervalMs: parts.pollIntervalMs,
       random: parts.random,
       onFailure: (error, failures) => this.#pollFailed(error, failures),
+      wake: parts.wake,
     });
     this.#loader = new Loader({
       ...parts,
       timeoutMs: parts.readTimeoutMs,
+      mysqlConnections: parts.mysqlConnections ?? DEFAULT_MYSQL_CONNECTIONS,
       onRedisFault: (error) => this.#redisFault(error),
       onFill: (reply) => this.#metrics.filled(reply),
+      onRefused: () => {
+        this.#metrics.refusedLoads += 1;
+      },
     });
     this.#listen(parts.reconciler);
   }
@@ -183,9 +189,13 @@ export class Reader extends EventEmitter<ReaderEvents> {
     if (missing.length === 0) return readings as Map<string, Reading>; // every key was hit
     // A load that was in flight already is joined only while its key did not change: what it brings
     // is the truth as of now, even if it read before.
-    const fromAsOf = this.#local.applied.version;
+    const from: Beginning = {
+      asOf: this.#local.applied.version,
+      rewrites: this.#local.rewrites,
+      staleAtMs: this.#staleAtMs,
+    };
     for (const [key, landing] of this.#loader.load(missing)) {
-      readings.set(key, await this.#arrival(key, deadline.bound(landing), fromAsOf));
+      readings.set(key, await this.#arrival(key, deadline.bound(landing), from));
     }
     return readings as Map<string, Reading>; // every missing key was set just now
   }
@@ -259,17 +269,21 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   /** The answer of one load; an expired local entry when it fails. */
-  async #arrival(key: string, loaded: Promise<Loaded>, fromAsOf: number): Promise<Reading> {
+  async #arrival(key: string, loaded: Promise<Loaded>, from: Beginning): Promise<Reading> {
     try {
       const { entry, tier } = await loaded;
       this.#metrics.hits[tier] += 1;
-      const asOf = Math.max(entry.asOf, fromAsOf);
-      return new Reading(key, entry, asOf, tier, this.#isStale());
+      const isSameHistory = from.rewrites === this.#local.rewrites;
+      const asOf = isSameHistory ? Math.max(entry.asOf, from.asOf) : entry.asOf;
+      // What this instance has learned since then is not in an answer from before it.
+      const isRecent = isSameHistory && asOf >= this.#local.applied.version;
+      const staleAtMs = isRecent ? this.#staleAtMs : from.staleAtMs;
+      return new Reading(key, entry, asOf, tier, staleAtMs, this.#parts.monotonicMs);
     } catch (error) {
       const entry = this.#local.getExpired(key);
       if (entry === undefined) throw error;
       this.#metrics.hits.local += 1;
-      return new Reading(key, entry, this.#localAsOf(entry), 'local', true);
+      return this.#localReading(key, entry, ALREADY_STALE);
     }
   }
 
@@ -294,13 +308,10 @@ export class Reader extends EventEmitter<ReaderEvents> {
     );
   }
 
-  #localReading(key: string, entry: Entry): Reading {
-    return new Reading(key, entry, this.#localAsOf(entry), 'local', this.#isStale());
-  }
-
   /** What is held here is the truth as of the instance's position. */
-  #localAsOf(entry: Entry): number {
-    return Math.max(entry.asOf, this.#local.applied.version);
+  #localReading(key: string, entry: Entry, staleAtMs = this.#staleAtMs): Reading {
+    const asOf = Math.max(entry.asOf, this.#local.applied.version);
+    return new Reading(key, entry, asOf, 'local', staleAtMs, this.#parts.monotonicMs);
   }
 
   #isStale(): boolean {

@@ -62,6 +62,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   #started = false;
   #startHead = 0;
   #head = 0;
+  #news = 0;
   #freshness: Freshness | undefined;
   #newestBeatAtMs = Number.NEGATIVE_INFINITY;
   /** A snapshot's beat that counts once the instance has caught up with its head. */
@@ -91,6 +92,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return this.#head;
   }
 
+  /** Grows with each turn that saw a newer head or heartbeat than those before. */
+  get news(): number {
+    return this.#news;
+  }
+
   get started(): boolean {
     return this.#started;
   }
@@ -118,6 +124,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       this.#options.log.poll(from.version, this.#options.pageSize + 1),
       this.#marks.read(),
     ]);
+    if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
     if (verdict.kind === 'behind') return this.#waitOrRegress(snapshot);
@@ -199,6 +206,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#head = tip.head;
     if (!this.#started || rewritten) this.#startHead = tip.head;
     this.#started = true;
+    if (rewritten) this.#freshness = undefined; // another server's clock, perhaps
     this.#caughtUpWith(tip.beatAtMs);
     this.emit('rebase', reason);
     return true;
@@ -206,6 +214,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   #noteBeat(snapshot: LogSnapshot): void {
     this.#newestBeatAtMs = Math.max(this.#newestBeatAtMs, snapshot.beatAtMs);
+    // What was seen beyond this head may be of a history that is no more: that is not fresh.
+    if (this.#local.sightings.newest > snapshot.head) return;
     this.#pendingBeat ??= snapshot;
     if (this.#local.applied.version >= snapshot.head) this.#pendingBeat = snapshot;
     if (this.#local.applied.version < this.#pendingBeat.head) return;

@@ -9,21 +9,15 @@
  * calls fail at once until a trial succeeds; a caller treats any failure as a miss.
  */
 import { readFileSync } from 'node:fs';
-import {
-  CircuitState,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleWhen,
-  TimeoutStrategy,
-  timeout,
-  wrap,
-} from 'cockatiel';
+import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import type { Cluster, Redis } from 'ioredis';
 import { isTruthAt, knownSpan } from '../core/coherence.js';
 import { decodeEntry, type Entry, encodeEntry } from '../core/entry.js';
 import { bucketOf } from '../core/key.js';
 import { decodeMark, encodeMark, type Mark } from '../core/mark.js';
 import type { Position } from '../core/position.js';
+import { UnavailableError } from '../errors.js';
+import { within } from '../within.js';
 
 export type RedisClient = Redis | Cluster;
 
@@ -204,13 +198,8 @@ export class RedisTier {
   }
 
   #call<T>(task: () => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {
-    // A signal of its own: all calls in flight would listen to the breaker's default one, and Node
-    // warns of more than ten listeners.
-    const { signal } = new AbortController();
-    return wrap(this.#breaker, timeout(timeoutMs, TimeoutStrategy.Aggressive)).execute(
-      task,
-      signal,
-    );
+    const late = () => new UnavailableError(`Expected Redis to answer within ${timeoutMs} ms.`);
+    return this.#breaker.execute(() => within(task(), timeoutMs, late));
   }
 
   #ttlMs(entry: Entry): number {

@@ -13,9 +13,9 @@ import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql
 import { createTask, type ScheduledTask, type Logger as TaskLogger } from 'node-cron';
 import { Counter, Gauge, Registry } from 'prom-client';
 import { InvalidOptionsError, TidemarkError, UnavailableError } from '../errors.js';
+import type { Logger } from '../logger.js';
 import { explainMysqlFault, mysqlCodeOf } from '../mysql/fault.js';
 import { toVersion } from '../mysql/tracked-rows.js';
-import type { Logger } from '../reader/reader.js';
 
 export interface MaintenanceOptions {
   /** MySQL in data center A; it stays open, one of its connections is kept. */

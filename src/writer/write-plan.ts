@@ -74,10 +74,22 @@ export function planBatch(batch: Batch, maxValueBytes: number): WritePlan {
   if (puts.size + deletes.size === 0) {
     throw new InvalidBatchError('Expected a batch with at least one key in put or delete.');
   }
-  const keys = [...puts.keys(), ...deletes].sort((one, other) =>
-    Buffer.compare(Buffer.from(one), Buffer.from(other)),
-  );
-  return { puts, deletes, keys, condition: {} };
+  return { puts, deletes, keys: inKeyOrder([...puts.keys(), ...deletes]), condition: {} };
+}
+
+/** In the order of their UTF-8. */
+export function inKeyOrder(keys: readonly string[]): readonly string[] {
+  if (keys.length < 2) return keys;
+  return keys
+    .map((key) => ({ key, bytes: Buffer.from(key) }))
+    .sort((one, other) => Buffer.compare(one.bytes, other.bytes))
+    .map(({ key }) => key);
+}
+
+/** The tag that `etagOf` gives to the row's version and value. */
+export function etagOfRow(row: StoredRow | undefined): string | undefined {
+  if (row === undefined || row.digest === null) return undefined;
+  return `"${row.version}-${row.digest.slice(0, 16)}"`;
 }
 
 function assertCondition({ ifMatch, ifVersion, ifAbsent }: PutCondition): void {

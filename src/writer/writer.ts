@@ -1,33 +1,25 @@
 /**
- * The writer of data center A: put, delete and batch, each in one transaction that also moves the
- * log, each answering the version at which its change is in the log.
- *
- * Invariant: locks are taken in one order, the rows in the order of their keys' UTF-8, then the
- * log's head. It is the order of a plain SQL statement too (it locks its row, and the trigger then
- * takes the head), so neither writers nor writers and one-row statements can deadlock. Deadlocks
- * with larger SQL transactions remain possible; the writer then tries again.
- *
- * A row inserted between our look at a key and our lock on the head would make the INSERT wait
- * for its owner while holding the head. So under the head absent keys are looked at again, and a
- * key that has appeared starts the transaction over. With the head held none can appear.
- *
- * Each write is read back before COMMIT: missing triggers, or a column that cuts, converts or
- * rearranges what it is given, make an error instead of a loss.
+ * The writer of data center A: put, delete and batch. Writes that are under way at once share
+ * transactions, which pays for the log once instead of once each (group.ts); each answers the
+ * version at which its change is in the log, or its own error.
  */
 import type { Pool } from 'mysql2/promise';
-import { Counter, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { DEFAULT_MAX_VALUE_BYTES } from '../core/document.js';
 import { etagOf } from '../core/entry.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
-import { SchemaError, TidemarkError } from '../errors.js';
+import { TidemarkError } from '../errors.js';
 import { openPool } from '../mysql/pool.js';
-import { lockHead, readHead, type StoredRow, TrackedRows } from '../mysql/tracked-rows.js';
-import { inTransaction, type Transaction } from '../mysql/transaction.js';
-import { collision, explainWriteFault } from '../mysql/write-fault.js';
+import { readHead, TrackedRows } from '../mysql/tracked-rows.js';
+import { Deadline, inTransaction, type Session } from '../mysql/transaction.js';
+import { explainWriteFault } from '../mysql/write-fault.js';
+import { Committer } from './committer.js';
+import type { Outcome } from './group.js';
+import { PendingWrite } from './pending-write.js';
 import {
-  assertHolds,
   type Batch,
   type DeleteCondition,
+  etagOfRow,
   type PutCondition,
   planBatch,
   planDelete,
@@ -35,6 +27,7 @@ import {
   type Value,
   type WritePlan,
 } from './write-plan.js';
+import { WriteQueue } from './write-queue.js';
 
 export interface WriterOptions {
   /** The database of data center A: a URL, or a pool that the caller closes. */
@@ -44,8 +37,14 @@ export interface WriterOptions {
   readonly maxValueBytes?: number;
   /** The whole of one write, in ms, waits and repetitions included. */
   readonly timeoutMs?: number;
-  /** Connections of a pool opened here. */
+  /** Connections of a pool opened here. Up to 4 may wait for rows that others have locked. */
   readonly connectionLimit?: number;
+  /** Most rows that writes of different callers change in one transaction; 1 keeps them apart. */
+  readonly maxGroupRows?: number;
+  /** Most writes that wait for their turn; one more is refused as unavailable. */
+  readonly maxQueuedWrites?: number;
+  /** Most bytes of values that wait for their turn. */
+  readonly maxQueuedBytes?: number;
   /** Where metrics go; a registry of the writer's own by default. */
   readonly registry?: Registry;
 }
@@ -54,6 +53,9 @@ export const WRITER_DEFAULTS = Object.freeze({
   maxValueBytes: DEFAULT_MAX_VALUE_BYTES,
   timeoutMs: 12_000,
   connectionLimit: 10,
+  maxGroupRows: 64,
+  maxQueuedWrites: 1_000,
+  maxQueuedBytes: 64 * 1024 * 1024,
 });
 
 const LOCK_WAIT_TIMEOUT_SECONDS = 5;
@@ -74,11 +76,6 @@ export interface DeleteResult {
   readonly deleted: boolean;
 }
 
-interface Outcome {
-  readonly version: number;
-  readonly before: ReadonlyMap<string, StoredRow>;
-}
-
 type Operation = 'put' | 'delete' | 'batch';
 
 export class Writer {
@@ -88,7 +85,9 @@ export class Writer {
   readonly #timeoutMs: number;
   readonly #pool: Pool;
   readonly #closesPool: boolean;
+  readonly #session: Session;
   readonly #rows: TrackedRows;
+  readonly #queue: WriteQueue;
   readonly #seconds: Histogram<'operation' | 'outcome'>;
   readonly #retries: Counter;
   #closing: Promise<void> | undefined;
@@ -117,8 +116,47 @@ export class Writer {
         ? openPool(options.mysql, {
             connectionLimit: options.connectionLimit ?? WRITER_DEFAULTS.connectionLimit,
             lockWaitTimeoutSeconds: LOCK_WAIT_TIMEOUT_SECONDS,
+            isolation: 'READ COMMITTED',
+            multipleStatements: true,
           })
         : options.mysql;
+    // In text, a ? in a name would be taken for a value's place.
+    const hasPlainNames = !Object.values(this.names).some((name) => name.includes('?'));
+    this.#session = this.#closesPool && hasPlainNames ? 'own' : 'unknown';
+    this.#queue = this.#openQueue(options);
+  }
+
+  #openQueue(options: WriterOptions): WriteQueue {
+    const groupSize = new Histogram({
+      name: 'tidemark_write_group_size',
+      help: 'Writes that shared one transaction',
+      buckets: [1, 2, 4, 8, 16, 32, 64],
+      registers: [this.metrics],
+    });
+    const committer = new Committer({
+      pool: this.#pool,
+      session: this.#session,
+      rows: this.#rows,
+      names: this.names,
+      onRetry: () => this.#retries.inc(),
+      onCommit: (writes) => groupSize.observe(writes),
+    });
+    const queue = new WriteQueue({
+      commit: (group) => committer.commit(group),
+      commitAlone: (write) => committer.commitAlone(write),
+      maxGroupRows: options.maxGroupRows ?? WRITER_DEFAULTS.maxGroupRows,
+      maxQueuedWrites: options.maxQueuedWrites ?? WRITER_DEFAULTS.maxQueuedWrites,
+      maxQueuedBytes: options.maxQueuedBytes ?? WRITER_DEFAULTS.maxQueuedBytes,
+    });
+    new Gauge({
+      name: 'tidemark_write_queue_length',
+      help: 'Writes that wait for their turn',
+      registers: [this.metrics],
+      collect() {
+        this.set(queue.length);
+      },
+    });
+    return queue;
   }
 
   /** The pool in use, for the maintenance that runs beside this writer. */
@@ -149,22 +187,39 @@ export class Writer {
   /** The head of the log, read now: proof that MySQL-A answers and has the tables.
    * @throws SchemaError, AccessDeniedError, UnavailableError */
   async head(): Promise<number> {
-    return await this.#transact(async (transaction) => {
-      await this.#rows.read(transaction, ['']);
-      return await readHead(transaction);
-    });
+    const deadline = new Deadline(this.#timeoutMs);
+    const options = { deadline, onRetry: () => this.#retries.inc(), session: this.#session };
+    try {
+      return await inTransaction(this.#pool, options, async (transaction) => {
+        const [, head] = await transaction.run(this.#rows.read([''], 'digest'), readHead());
+        return head;
+      });
+    } catch (error) {
+      throw explainWriteFault(error, this.names);
+    }
   }
 
-  /** Closes the pool if it was opened here. */
+  /** Takes no more writes, answers those that it has, and closes the pool if it was opened here. */
   close(): Promise<void> {
-    this.#closing ??= this.#closesPool ? this.#pool.end() : Promise.resolve();
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.close();
+    if (this.#closesPool) await this.#pool.end();
   }
 
   async #carryOut(operation: Operation, plan: WritePlan): Promise<Outcome> {
     const stopTimer = this.#seconds.startTimer({ operation });
+    const write = new PendingWrite(plan, this.#timeoutMs);
     try {
-      const outcome = await this.#transact((transaction) => this.#write(transaction, plan));
+      this.#queue.add(write);
+    } catch (error) {
+      write.reject(error);
+    }
+    try {
+      const outcome = await write.outcome;
       stopTimer({ outcome: 'ok' });
       return outcome;
     } catch (error) {
@@ -172,91 +227,6 @@ export class Writer {
       throw error;
     }
   }
-
-  async #transact<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const options = { timeoutMs: this.#timeoutMs, onRetry: () => this.#retries.inc() };
-    try {
-      return await inTransaction(this.#pool, options, work);
-    } catch (error) {
-      throw explainWriteFault(error, this.names);
-    }
-  }
-
-  async #write(transaction: Transaction, plan: WritePlan): Promise<Outcome> {
-    const before = await this.#rows.lock(transaction, plan.keys);
-    for (const key of plan.keys) {
-      const row = before.get(key);
-      assertHolds(plan.condition, row, etagOfRow(row));
-    }
-    const head = await lockHead(transaction);
-    await this.#assertStillAbsent(transaction, plan, before);
-    let changes = 0;
-    for (const [key, { text }] of plan.puts) {
-      if (before.has(key)) await this.#rows.update(transaction, key, text);
-      else await this.#rows.insert(transaction, key, text);
-      changes += 1;
-    }
-    for (const key of plan.deletes) {
-      if (!before.has(key)) continue;
-      await this.#rows.delete(transaction, key);
-      changes += 1;
-    }
-    const version = changes === 0 ? head : await readHead(transaction);
-    if (version < head + changes) throw triggersMissing(this.names);
-    await this.#assertStored(transaction, plan, head);
-    return { version, before };
-  }
-
-  async #assertStillAbsent(
-    transaction: Transaction,
-    { puts, keys }: WritePlan,
-    before: ReadonlyMap<string, StoredRow>,
-  ): Promise<void> {
-    const absent = keys.filter((key) => !before.has(key));
-    if (absent.length === 0) return;
-    const now = await this.#rows.read(transaction, absent);
-    if (absent.some((key) => now.has(key))) throw new KeyAppeared();
-    if (now.size === 0) return;
-    // A row was found, and it is none of those keys: the index takes it for one of them.
-    const alike = await this.#rows.read(
-      transaction,
-      absent.filter((key) => puts.has(key)),
-    );
-    if (alike.size > 0) throw collision(this.names);
-  }
-
-  async #assertStored(transaction: Transaction, { puts }: WritePlan, head: number): Promise<void> {
-    if (puts.size === 0) return;
-    const after = await this.#rows.read(transaction, [...puts.keys()]);
-    for (const [key, document] of puts) {
-      const row = after.get(key);
-      if (row !== undefined && row.version <= head) throw triggersMissing(this.names);
-      if (row?.digest === document.digest) continue;
-      throw new SchemaError(
-        `Expected ${this.names.table} to store keys and values byte for byte, it changed one. ` +
-          `Nothing was written. ${this.names.keyColumn} must be VARCHAR(255) and ` +
-          `${this.names.valueColumn} LONGTEXT (not JSON), both in utf8mb4.`,
-      );
-    }
-  }
-}
-
-/** Not an error of the caller: the transaction starts over, and finds the key. */
-class KeyAppeared extends Error {
-  readonly code = 'ER_CHECKREAD';
-}
-
-/** The tag that `etagOf` gives to the row's version and value. */
-function etagOfRow(row: StoredRow | undefined): string | undefined {
-  if (row === undefined || row.digest === null) return undefined;
-  return `"${row.version}-${row.digest.slice(0, 16)}"`;
-}
-
-function triggersMissing({ table }: TableNames): SchemaError {
-  return new SchemaError(
-    `Expected the triggers of ${table} to write to the log, they did not. Nothing was written. ` +
-      'Run `tidemark migrate`, and track the table if it is not `configs`.',
-  );
 }
 
 function withoutUndefined(names: Partial<TableNames>): Partial<TableNames> {
