@@ -8,7 +8,9 @@ import { type LogRow, positionOf } from '../../src/core/position.js';
 import { DEFAULT_TABLE } from '../../src/core/table.js';
 import { type ChangeLog, MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
-import { SimulatedDatabase, SimulatedLog } from '../simulation/fake-database.js';
+import { SimulatedPool } from '../simulation/fake-pool.js';
+import { replicaSession } from '../simulation/fake-replica.js';
+import { History } from '../simulation/history.js';
 import { AtOnce } from '../support/at-once.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
@@ -79,15 +81,23 @@ class RealWorld implements World {
   }
 }
 
+/** The real log over a pool whose server is simulated. */
 function simulatedWorld(): World {
-  const database = new SimulatedDatabase();
+  const history = new History(0);
+  const replica = () => ({ history, moment: history.moment(history.end) });
+  const network = { epoch: 0, nowMs: () => 0, connect: () => replicaSession(replica) };
+  const pool = new SimulatedPool('contract', network, new AtOnce(1));
+  const change = async (key: string, text: string | null) => {
+    history.commit([{ key, value: text === null ? null : Buffer.from(text) }], 0);
+    return history.head;
+  };
   return {
-    log: new SimulatedLog(database, new AtOnce(1), 'contract'),
-    write: async (key) => database.write(key),
-    remove: async (key) => database.write(key, true),
-    valueOf: (key) => database.truth(key, database.head),
-    prune: async (version) => database.prune(version),
-    punchHole: async (version) => database.punchHole(version),
+    log: new MysqlLog(pool.pool, DEFAULT_TABLE, 30_000),
+    write: (key) => change(key, `"${key}@${history.head + 1}"`),
+    remove: (key) => change(key, null),
+    valueOf: (key) => history.valueAt(key, history.head)?.toString() ?? null,
+    prune: async (version) => history.prune(version),
+    punchHole: async (version) => history.punchHole(version),
     close: async () => undefined,
   };
 }

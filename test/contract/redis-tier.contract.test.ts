@@ -8,7 +8,8 @@ import { afterAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { Entry } from '../../src/core/entry.js';
 import type { Position } from '../../src/core/position.js';
 import { type RedisClient, RedisTier } from '../../src/redis/tier.js';
-import { SimulatedRedis, simulatedClient } from '../simulation/fake-redis.js';
+import { SimulatedRedis } from '../simulation/fake-redis.js';
+import { simulatedClient } from '../simulation/redis-client.js';
 import { AtOnce } from '../support/at-once.js';
 
 interface World {

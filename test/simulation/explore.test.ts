@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Sightings } from '../../src/local/sightings.js';
 import { LocalTier } from '../../src/local/tier.js';
-import { type ExploreOptions, explore } from './explore.js';
-import { Violation } from './world.js';
+import { explore } from './explore.js';
+import { seeds } from './seeds.js';
+import { drawn, type Setting, settings } from './setting.js';
+import { settingOf } from './simulate.js';
+import { Violation } from './violation.js';
 
 /** The rules of coherence.ts, with a switch for each. */
 const rules = vi.hoisted(() => ({ r2: true, r3: true }));
@@ -19,13 +22,23 @@ const withoutR1 = (source: string) =>
   source.replace(/^if version < tonumber\(ARGV\[2\]\) or .*$/m, '');
 
 /** How many seeds each setting gets; more of them on demand. */
-const SEEDS = Number(process.env.TIDEMARK_SEEDS ?? 150);
+const SEEDS = Number(process.env.TIDEMARK_SEEDS ?? 5);
+const STEPS = 1_000;
+
+interface Search {
+  readonly seeds: number;
+  readonly steps?: number;
+  readonly setting: (seed: number) => Setting;
+  readonly editScript?: (source: string) => string;
+}
 
 /** Explores seeds 1, 2, 3 ... up to `seeds`; the first violation, or undefined. */
-async function firstViolation(seeds: number, options: Omit<ExploreOptions, 'seed'> = {}) {
-  for (let seed = 1; seed <= seeds; seed++) {
+async function firstViolation(search: Search): Promise<string | undefined> {
+  const { steps = STEPS, editScript } = search;
+  for (let seed = 1; seed <= search.seeds; seed++) {
+    const setting = search.setting(seed);
     try {
-      await explore({ ...options, seed });
+      await explore({ seed, steps, setting, ...(editScript === undefined ? {} : { editScript }) });
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       return `seed ${seed}: ${error.message}`;
@@ -34,19 +47,29 @@ async function firstViolation(seeds: number, options: Omit<ExploreOptions, 'seed
   return undefined;
 }
 
-describe('whatever the interleaving of reads, fills, turns and faults', () => {
-  test.each<[string, Omit<ExploreOptions, 'seed'>]>([
-    ['two instances', {}],
-    ['three instances that share two buckets', { instances: 3, buckets: 2 }],
-    ['local tiers so small that they push entries out', { localMaxEntries: 1 }],
-    ['local entries that are replaced instead of evicted', { onChange: 'refresh' }],
-    ['replicas that lag behind one another', { lag: 2 }],
-  ])('no read breaks a guarantee: %s', async (_, options) => {
-    expect(await firstViolation(SEEDS, options)).toBeUndefined();
+describe('whatever the interleaving of writes, reads, turns and faults', () => {
+  test.each(Object.entries(settings))('no guarantee breaks: %s', async (_, setting) => {
+    expect(await firstViolation({ seeds: SEEDS, setting: () => setting })).toBeUndefined();
+  });
+
+  test('no guarantee breaks: settings drawn by the seed', async () => {
+    expect(await firstViolation({ seeds: SEEDS * 5, setting: drawn })).toBeUndefined();
+  });
+
+  test.each(seeds)('no guarantee breaks any more: seed $seed of $setting ($found)', async (one) => {
+    const { seed, steps } = one;
+    await expect(explore({ seed, steps, setting: settingOf(one) })).resolves.toBeDefined();
+  });
+
+  test('a seed decides everything', async () => {
+    const run = () => explore({ seed: 5, steps: 500, setting: settings.writers });
+    expect(await run()).toEqual(await run());
   });
 });
 
 describe('the exploration finds what it is there for', () => {
+  const search = { seeds: 60, steps: 500 };
+  const usual = () => settings.usual;
   afterEach(() => {
     rules.r2 = rules.r3 = true;
     vi.restoreAllMocks();
@@ -54,26 +77,30 @@ describe('the exploration finds what it is there for', () => {
 
   test('a fill below the mark (R1 taken out)', async () => {
     expect(withoutR1('if version < tonumber(ARGV[2]) or more')).toBe('');
-    expect(await firstViolation(600, { editScript: withoutR1 })).toMatch(/honest|monotonic|prompt/);
+    const found = await firstViolation({ ...search, setting: usual, editScript: withoutR1 });
+    expect(found).toMatch(/honest|monotonic|prompt/);
   });
 
   test('an entry that no mark vouches for (R2 taken out)', async () => {
     rules.r2 = false;
-    expect(await firstViolation(600)).toMatch(/honest|monotonic|prompt/);
+    expect(await firstViolation({ ...search, setting: usual })).toMatch(/honest|monotonic|prompt/);
   });
 
   test('a fill that lands after its key changed (R3 taken out)', async () => {
     rules.r3 = false;
-    expect(await firstViolation(600)).toMatch(/honest|monotonic|prompt|convergence/);
+    const found = await firstViolation({ ...search, setting: usual });
+    expect(found).toMatch(/honest|monotonic|prompt|resurrected/);
   });
 
   test('an answer that saw what a failover lost (sightings taken out)', async () => {
     vi.spyOn(Sightings.prototype, 'add').mockReturnValue(undefined);
-    expect(await firstViolation(600)).toMatch(/honest|convergence/);
+    const found = await firstViolation({ ...search, seeds: 200, setting: usual });
+    expect(found).toMatch(/honest|resurrected|convergence/);
   });
 
   test('an answer that was pushed out of the local tier and is contradicted by Redis', async () => {
     vi.spyOn(LocalTier.prototype, 'lost').mockReturnValue(undefined);
-    expect(await firstViolation(600, { localMaxEntries: 1 })).toMatch(/monotonic|honest/);
+    const found = await firstViolation({ ...search, seeds: 300, setting: () => settings.small });
+    expect(found).toMatch(/monotonic|honest/);
   });
 });

@@ -1,47 +1,82 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NotRunningError } from '../../src/errors.js';
+import { drive } from './drive.js';
+import type { Instance } from './instance.js';
+import { settings } from './setting.js';
 import { World } from './world.js';
 
 let world: World;
 beforeEach(async () => {
-  world = await World.create({ seed: 1, instances: 1 });
+  world = new World({ seed: 1, setting: { ...settings.calm, instances: 1, writers: 0 } });
+  await run(world.started());
+  await pass(500);
 });
-afterEach(() => world.stop());
+afterEach(() => stop());
 
-function reader() {
-  const [instance] = world.instances;
-  if (instance === undefined) throw new Error('Expected an instance');
-  return instance;
+function run<T>(steps: Generator<void, T>): Promise<T> {
+  return drive(world.clock, steps);
+}
+
+/** Lets time pass, and all that comes of it. */
+function pass(ms: number): Promise<void> {
+  return run(
+    (function* passing() {
+      for (let passed = 0; passed < ms; passed += 5) {
+        world.pass(Math.min(5, ms - passed));
+        yield* world.drain();
+      }
+    })(),
+  );
+}
+
+function instance(): Instance {
+  const [only] = world.instances;
+  if (only === undefined) throw new Error('Expected an instance');
+  return only;
 }
 
 /** Writes `key` and lets the reader take it in. */
 async function change(key: string): Promise<number> {
-  const version = world.database.write(key);
-  world.turn(reader());
-  await world.scheduler.drain();
-  return version;
+  const { history } = world.source;
+  history.commit([{ key, value: Buffer.from(`"${key}"`) }], world.clock.nowMs);
+  world.b.arrive();
+  await pass(100);
+  return history.head;
 }
 
 /** What a read brings, with all steps let go. */
-async function answer<T>(read: Promise<T>): Promise<T> {
-  const [value] = await Promise.all([read, world.scheduler.drain()]);
-  return value;
+async function answer<T>(read: () => Promise<T>): Promise<T> {
+  let answering: Promise<T> | undefined;
+  await run(
+    (function* reading() {
+      answering = read();
+      answering.catch(() => undefined); // it is returned below
+      yield* world.drain();
+    })(),
+  );
+  if (answering === undefined) throw new Error('Expected a read');
+  return await answering;
+}
+
+async function stop(): Promise<void> {
+  const stopped = instance().reader.stop();
+  await run(world.drain());
+  await stopped;
 }
 
 describe('the reader', () => {
   test('takes in changes all the same when a listener throws', async () => {
-    reader().reader.on('change', () => {
+    instance().reader.on('change', () => {
       throw new Error('a bug of the service');
     });
     const version = await change('a');
-    expect(reader().reader.status().applied).toBe(version);
-    expect(reader().turning).toBe(false);
-    expect((await answer(reader().reader.get('a'))).version).toBe(version);
+    expect(instance().reader.status().applied).toBe(version);
+    expect((await answer(() => instance().reader.get('a'))).version).toBe(version);
   });
 
   test('tells each page of changes once', async () => {
     const told: string[] = [];
-    reader().reader.on('change', ({ keys, from, to }) => told.push(`${keys} ${from}-${to}`));
+    instance().reader.on('change', ({ keys, from, to }) => told.push(`${keys} ${from}-${to}`));
     await change('a');
     await change('b');
     expect(told).toEqual(['a 1-2', 'b 2-3']);
@@ -49,21 +84,22 @@ describe('the reader', () => {
 
   test('gives nothing from memory after it was stopped', async () => {
     await change('a');
-    const read = () => reader().reader.get('a');
-    await answer(read());
-    expect(reader().reader.peek('a')?.found).toBe(true);
-    await world.stop();
-    expect(reader().reader.peek('a')).toBeUndefined();
+    const read = () => instance().reader.get('a');
+    await answer(read);
+    expect(instance().reader.peek('a')?.found).toBe(true);
+    await stop();
+    expect(instance().reader.peek('a')).toBeUndefined();
     await expect(read()).rejects.toThrow(NotRunningError);
   });
 
   test('says which answers are stale, from the time of the heartbeat on', async () => {
     await change('a');
-    expect((await answer(reader().reader.get('a'))).stale).toBe(false);
-    world.nowMs += 1_001; // staleAfterMs of the world is 1,000
-    expect((await answer(reader().reader.get('a'))).stale).toBe(true);
-    world.database.beatAtMs = world.nowMs;
-    await change('b');
-    expect((await answer(reader().reader.get('a'))).stale).toBe(false);
+    const isStale = async () => (await answer(() => instance().reader.get('a'))).stale;
+    expect(await isStale()).toBe(false);
+    world.b.downUntilMs = world.clock.nowMs + 5_000; // it is stale after 3,000
+    await pass(4_100);
+    expect(await isStale()).toBe(true);
+    await pass(4_000); // the next poll may be a backoff away
+    expect(await isStale()).toBe(false);
   });
 });

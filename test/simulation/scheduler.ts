@@ -1,6 +1,9 @@
 /**
  * A scheduler that decides, from a seed, which of the pending steps goes next. Every call of a fake
  * server takes two steps, its request and its reply, so that any interleaving can happen.
+ *
+ * Each step of a run draws from random numbers of its own: taking an act out of the run (to find the
+ * shortest trace that still fails) changes nothing about what the others draw.
  */
 
 /** Seeded random numbers in [0, 1): mulberry32. */
@@ -8,19 +11,43 @@ export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    return mixed(state);
   };
 }
 
+function mixed(state: number): number {
+  let value = Math.imul(state ^ (state >>> 15), state | 1);
+  value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
+  return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+}
+
+const TAIL_LINES = 20_000;
+
 export class Scheduler {
-  readonly random: () => number;
-  readonly trace: string[] = [];
+  readonly #seed: number;
+  #state: number;
+  #trace: string[] = [];
   readonly #pending: { name: string; go: () => void }[] = [];
+  /** Whether to remember what happened: a run that failed is run again with it. */
+  tracing = false;
+  /** What the simulation itself cannot do; it ends the run. */
+  gap: Error | undefined;
 
   constructor(seed: number) {
-    this.random = seeded(seed);
+    this.#seed = seed;
+    this.#state = seed >>> 0;
+  }
+
+  readonly random = (): number => {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    return mixed(this.#state);
+  };
+
+  /** From here on the random numbers are those of step `number`. */
+  begin(number: number): void {
+    this.#state =
+      (Math.imul(this.#seed ^ 0x9e3779b9, 0x85ebca6b) + Math.imul(number, 0xc2b2ae35)) >>> 0;
+    this.random();
   }
 
   get pending(): number {
@@ -32,40 +59,38 @@ export class Scheduler {
     return Math.floor(this.random() * count);
   }
 
+  /** One of `values`. */
+  one<T>(values: readonly T[]): T {
+    const value = values[this.pick(values.length)];
+    if (value === undefined) throw new RangeError('Expected values to choose from, got none.');
+    return value;
+  }
+
   /** Resolves when the scheduler lets this step go. */
   step(name: string): Promise<void> {
     return new Promise((go) => this.#pending.push({ name, go }));
   }
 
   note(what: string): void {
-    this.trace.push(what);
+    if (!this.tracing) return;
+    this.#trace.push(what);
+    if (this.#trace.length > 2 * TAIL_LINES) this.#trace = this.#trace.slice(-TAIL_LINES);
   }
 
-  /** Lets one pending step go, and waits until all that follows from it at once is done. */
-  async advance(): Promise<void> {
-    const [step] = this.#pending.splice(this.pick(this.#pending.length), 1);
-    if (step !== undefined) {
-      this.note(step.name);
-      step.go();
-    }
-    await settle();
+  /** Lets one pending step go; what follows from it comes with the microtasks after this. */
+  advance(): void {
+    const count = this.#pending.length;
+    if (count === 0) return;
+    const index = this.pick(count);
+    const step = this.#pending[index];
+    const last = this.#pending.pop();
+    if (step === undefined || last === undefined) return;
+    if (index < count - 1) this.#pending[index] = last;
+    if (this.tracing) this.note(step.name);
+    step.go();
   }
 
-  /** Lets all pending steps go, and those that they bring about. */
-  async drain(): Promise<void> {
-    await settle();
-    for (let steps = 0; this.pending > 0; steps++) {
-      if (steps > 10_000) throw new Error(`Expected the steps to come to an end:\n${this.tail()}`);
-      await this.advance();
-    }
+  tail(lines = TAIL_LINES): string {
+    return this.#trace.slice(-lines).join('\n');
   }
-
-  tail(lines = 60): string {
-    return this.trace.slice(-lines).join('\n');
-  }
-}
-
-/** Until promise reactions have run out. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,211 +1,172 @@
 /**
- * A small world: one database, one Redis, a few instances of the real reader, loader, reconciler and
- * tiers, and a checker that knows the truth. Every read is held against three guarantees.
+ * A simulated world: data center A's MySQL and those who write there, replicas, Redis and instances
+ * of the real reader in data center B, one clock, and one scheduler that decides what goes next.
  */
-
-import { LocalTier } from '../../src/local/tier.js';
-import type { Loaded } from '../../src/reader/loader.js';
-import { Reader } from '../../src/reader/reader.js';
-import { Reconciler } from '../../src/reader/reconciler.js';
-import { RedisTier } from '../../src/redis/tier.js';
-import { SimulatedDatabase, SimulatedLog, TABLE } from './fake-database.js';
-import { SimulatedRedis, simulatedClient } from './fake-redis.js';
+import { SimulatedClock } from './clock.js';
+import { DataCenterB } from './data-center-b.js';
+import { settle } from './drive.js';
+import { SimulatedRedis } from './fake-redis.js';
+import { SimulatedSource } from './fake-source.js';
+import { History } from './history.js';
+import { Instance } from './instance.js';
+import { judgeMarks } from './redis-check.js';
 import { Scheduler } from './scheduler.js';
+import type { Setting } from './setting.js';
+import { Violation } from './violation.js';
+import { Writers } from './writers.js';
 
 export interface WorldOptions {
   readonly seed: number;
-  readonly instances?: number;
-  readonly keys?: readonly string[];
-  readonly localMaxEntries?: number;
-  readonly buckets?: number;
-  readonly onChange?: 'evict' | 'refresh';
-  readonly lag?: number;
-  readonly editScript?: (source: string) => string;
+  readonly setting: Setting;
+  readonly editScript?: ((source: string) => string) | undefined;
+  readonly tracing?: boolean;
 }
 
-interface Instance {
-  readonly name: string;
-  readonly reader: Reader;
-  readonly log: SimulatedLog;
-  readonly local: LocalTier<Loaded>;
-  readonly reconciler: Reconciler;
-  turning: boolean;
-  /** The newest change of each key that a read has shown. */
-  readonly seen: Map<string, number>;
-}
-
-const FOREVER_MS = 2 ** 30;
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
-export class Violation extends Error {}
+const BEAT_MS = 1_000;
+/** More steps than this without an end are a loop; each change may have to be caught up with. */
+const MOST_STEPS = 20_000;
+const MOST_STEPS_PER_CHANGE = 100;
 
 export class World {
-  readonly scheduler: Scheduler;
-  readonly database = new SimulatedDatabase();
-  readonly redis = new SimulatedRedis();
-  readonly instances: Instance[] = [];
+  readonly setting: Setting;
   readonly keys: readonly string[];
-  nowMs = 0;
+  readonly scheduler: Scheduler;
+  readonly clock: SimulatedClock;
+  readonly source: SimulatedSource;
+  readonly b: DataCenterB;
+  readonly redis: SimulatedRedis;
+  readonly writers: Writers;
+  readonly instances: Instance[] = [];
+  readonly editScript: ((source: string) => string) | undefined;
+  /** B's replicas stand still since A failed over, until they are made anew. */
+  isCut = false;
+  readsInFlight = 0;
   reads = 0;
-  #violation: Violation | undefined;
+  peeks = 0;
+  steps = 0;
+  #instanceCount = 0;
+  #beatAtMs: number;
+  /** Versions that a writer was answered since the last failover. */
+  #acknowledged: number[] = [];
+  #violation: unknown;
 
-  private constructor(options: WorldOptions) {
-    this.scheduler = new Scheduler(options.seed);
-    this.keys = options.keys ?? ['a', 'b', 'c'];
-    for (let index = 0; index < (options.instances ?? 2); index++) {
-      this.instances.push(this.#instance(`reader ${index}`, options));
-    }
-  }
-
-  /** A world in which every instance has started. */
-  static async create(options: WorldOptions): Promise<World> {
-    const world = new World(options);
-    const started = world.instances.map(({ reader }) => reader.start());
-    await world.scheduler.drain();
-    await Promise.all(started);
-    return world;
-  }
-
-  async stop(): Promise<void> {
-    const stopped = this.instances.map(({ reader }) => reader.stop());
-    await this.scheduler.drain();
-    await Promise.all(stopped);
-  }
-
-  #instance(name: string, options: WorldOptions): Instance {
-    const now = () => ({ monotonicMs: this.nowMs, wallMs: this.nowMs });
-    const { scheduler } = this;
-    const log = new SimulatedLog(this.database, scheduler, name, options.lag);
-    const local = new LocalTier<Loaded>({
-      maxEntries: options.localMaxEntries ?? 100,
-      maxBytes: 2 ** 20,
-      ttlMs: FOREVER_MS,
-      maxAbsences: options.localMaxEntries ?? 100,
-      negativeTtlMs: FOREVER_MS,
-    });
-    const redis = new RedisTier({
-      client: simulatedClient(this.redis, scheduler, name, options.editScript),
-      table: TABLE,
-      prefix: 'sim',
-      buckets: options.buckets ?? 1,
-      timeoutMs: FOREVER_MS / 100,
-      ttlMs: FOREVER_MS,
-      negativeTtlMs: FOREVER_MS,
-      random: scheduler.random,
-    });
-    let generations = 0;
-    const reconciler = new Reconciler({
-      log,
-      redis,
-      local,
-      table: TABLE,
-      pageSize: 3,
-      onChange: options.onChange ?? 'evict',
-      now,
-      newGeneration: () => `${name.replace(' ', '-')}-${++generations}`,
-    });
-    const reader = new Reader({
-      log,
-      redis,
-      local,
-      reconciler,
-      logger: SILENT,
-      table: TABLE,
-      // The loop takes the first turns, then sleeps; the simulation takes the others itself.
-      pollIntervalMs: FOREVER_MS,
-      readTimeoutMs: FOREVER_MS,
-      staleAfterMs: 1_000,
-      monotonicMs: () => this.nowMs,
-      sleep: () => scheduler.step(`${name} waits`),
-      random: scheduler.random,
-      close: async () => {},
-    });
-    return { name, reader, log, local, reconciler, turning: false, seen: new Map() };
-  }
-
-  /** Starts one turn of an instance, unless one is under way. */
-  turn(instance: Instance): void {
-    if (instance.turning) return;
-    instance.turning = true;
-    instance.reconciler.turn().then(
-      () => {
-        instance.turning = false;
-      },
-      (error: unknown) => {
-        instance.turning = false;
-        this.scheduler.note(`${instance.name}: turn failed: ${error}`);
-      },
+  constructor({ seed, setting, editScript, tracing = false }: WorldOptions) {
+    this.setting = setting;
+    this.keys = setting.keys;
+    this.editScript = editScript;
+    this.scheduler = new Scheduler(seed);
+    this.scheduler.tracing = tracing;
+    this.clock = new SimulatedClock(this.scheduler.random);
+    this.#beatAtMs = this.clock.nowMs;
+    const nowMs = () => this.clock.nowMs;
+    const collate = setting.isCaseBlind ? (key: string) => key.trimEnd().toLowerCase() : undefined;
+    const history = new History(this.clock.wallMs, collate);
+    this.source = new SimulatedSource(history, nowMs, (changes, first) =>
+      this.writers.onCommit(changes, first),
     );
+    this.b = new DataCenterB(history, setting, this.scheduler, nowMs);
+    this.redis = new SimulatedRedis(nowMs);
+    this.writers = new Writers(this);
+    for (let index = 0; index < setting.instances; index++) this.addInstance(index);
   }
 
-  /** Starts one read; the checker judges its answer whenever it comes. */
-  read(instance: Instance, key: string): void {
-    const seenBefore = instance.seen.get(key) ?? 0;
-    const appliedBefore = instance.local.applied.version;
-    this.scheduler.note(`${instance.name} reads ${key}`);
-    instance.reader.get(key).then(
-      (reading) => {
-        this.reads += 1;
-        const shown = this.database.lastChange(key, reading.asOf);
-        const truth = this.database.truth(key, reading.asOf);
-        const value = reading.value?.toString() ?? null;
-        const what = `${instance.name} ${key} = ${value} as of ${reading.asOf} (${reading.tier})`;
-        this.scheduler.note(`  ${what}`);
-        if (value !== truth) this.#fail(`honest as-of: ${what}, the truth is ${truth}`);
-        if (reading.asOf < appliedBefore) this.#fail(`prompt: ${what}, applied ${appliedBefore}`);
-        if (shown < seenBefore) this.#fail(`monotonic: ${what}, had shown ${seenBefore}`);
-        instance.seen.set(key, Math.max(shown, instance.seen.get(key) ?? 0));
-      },
-      (error: unknown) => this.#fail(`available: ${instance.name} ${key}: ${error}`),
-    );
+  addInstance(index: number): void {
+    const instance = new Instance(`reader ${++this.#instanceCount}`, index, this);
+    this.instances[index] = instance;
+    instance.start();
   }
 
-  #fail(what: string): void {
-    this.#violation ??= new Violation(`${what}\n${this.scheduler.tail()}`);
+  /** A version that some write was answered, if there is one. */
+  someAcknowledged(): number | undefined {
+    const count = this.#acknowledged.length;
+    return count === 0
+      ? undefined
+      : this.#acknowledged[count - 1 - this.scheduler.pick(Math.min(count, 5))];
   }
 
-  /** @throws Violation, when any read so far broke a guarantee */
+  acknowledged(version: number): void {
+    this.#acknowledged.push(version);
+  }
+
+  fail(error: unknown): void {
+    this.#violation ??= error;
+  }
+
+  /** @throws Violation, when a guarantee was broken so far */
   check(): void {
+    if (this.scheduler.gap !== undefined) throw this.scheduler.gap;
     if (this.#violation !== undefined) throw this.#violation;
   }
 
-  /** A failover loses the last changes, whoever has seen them, and new ones come. What was shown of
-   * the lost part says nothing about the new history. */
-  rewriteHistory(): void {
-    this.database.rewriteAfter(Math.max(1, this.database.head - 1 - this.scheduler.pick(6)));
-    this.scheduler.note(`history is rewritten after ${this.database.head}`);
-    this.database.beatAtMs += 1_000;
-    for (let count = this.scheduler.pick(9); count > 0; count--) {
-      this.database.write(this.keys[this.scheduler.pick(this.keys.length)] ?? 'a');
-    }
-    for (const { seen } of this.instances) seen.clear();
+  /** Lets one pending step go, and looks at all that is held. */
+  *step(): Generator<void> {
+    this.scheduler.advance();
+    yield;
+    this.steps += 1;
+    this.check();
+    this.peek();
   }
 
-  /** After the faults are over: every tier tells the same truth.
-   * @throws Violation */
-  async converge(): Promise<void> {
-    this.redis.failures = 0;
-    for (const { log } of this.instances) log.lag = 0;
-    for (let round = 0; round < 12; round++) {
-      this.nowMs += 1_000;
-      for (const instance of this.instances) this.turn(instance);
-      await this.scheduler.drain();
+  /** Looks at all that instances hold. */
+  peek(): void {
+    for (const instance of this.instances) this.peeks += instance.peekAll();
+  }
+
+  /** Lets time pass, timers ring and data center A's heart beat. */
+  pass(ms: number): void {
+    const untilMs = this.clock.nowMs + ms;
+    while (this.clock.nowMs < untilMs) {
+      const stepMs = Math.min(untilMs, this.#beatAtMs + BEAT_MS) - this.clock.nowMs;
+      this.clock.pass(Math.max(0, stepMs), settle);
+      this.b.limitLag();
+      if (this.clock.nowMs < this.#beatAtMs + BEAT_MS) continue;
+      this.#beatAtMs = this.clock.nowMs;
+      this.source.history.beat(this.clock.wallMs, this.clock.nowMs);
+      this.b.arrive();
     }
-    const { head } = this.database;
-    for (const instance of this.instances) {
-      if (instance.local.applied.version !== head) {
-        this.#fail(`convergence: ${instance.name} at ${instance.local.applied.version} of ${head}`);
-      }
-      for (const key of this.keys) {
-        this.read(instance, key);
-        await this.scheduler.drain();
-        const held = instance.local.get(key);
-        const value = held?.value?.toString() ?? null;
-        if (held !== undefined && value !== this.database.truth(key, head)) {
-          this.#fail(`convergence: ${instance.name} holds ${key} = ${value}`);
-        }
-      }
+  }
+
+  /** Data center A fails over and loses what was committed after `version`. */
+  failOver(version: number): void {
+    const history = this.source.history.leaveAt(version, this.clock.wallMs);
+    this.source.fail(history);
+    this.writers.historyChanged();
+    this.#acknowledged = this.#acknowledged.filter((each) => each <= version);
+    this.isCut = true;
+  }
+
+  /** Data center B's replicas are made anew; no connection or message outlives that. */
+  reclone(): void {
+    const oldHead = this.b.head;
+    this.isCut = false;
+    this.b.clone(this.source.history);
+    this.redis.epoch += 1;
+    for (const { witness } of this.instances) witness.historyChanged(this.b.history, oldHead);
+  }
+
+  /** Lets all pending steps go, and those that they bring about.
+   * @throws Violation when there is no end to them */
+  *drain(): Generator<void> {
+    yield;
+    const most = MOST_STEPS + MOST_STEPS_PER_CHANGE * this.b.head;
+    for (let steps = 0; this.scheduler.pending > 0; steps++) {
+      if (steps > most) throw new Violation('available', 'the steps do not come to an end');
+      yield* this.step();
     }
     this.check();
+  }
+
+  /** Until every instance has started. */
+  *started(): Generator<void> {
+    const isStarting = () => this.instances.some(({ isStarted }) => !isStarted);
+    for (let steps = 0; isStarting(); steps++) {
+      if (steps > MOST_STEPS) throw new Violation('available', 'a reader does not start');
+      if (this.scheduler.pending === 0) this.pass(10);
+      yield* this.step();
+    }
+  }
+
+  judgeMarks(): void {
+    judgeMarks(this.redis, this.b);
   }
 }

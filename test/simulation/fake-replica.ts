@@ -1,0 +1,114 @@
+/**
+ * MySQL-B as a reader meets it: the statements of `MysqlLog`, each answered from one snapshot. Runs
+ * of any length keep no rows: a replica is a history and a moment in it.
+ */
+import { type Session, SimulationGap, type SqlValue } from './fake-pool.js';
+import type { History, Moment } from './history.js';
+
+export interface Snapshot {
+  readonly history: History;
+  readonly moment: Moment;
+}
+
+type Row = Record<string, unknown>;
+type Answer = (snapshot: Snapshot, values: readonly SqlValue[]) => Row[];
+
+const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: number) => Answer][] =
+  [
+    [
+      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN \( ?SELECT version, table_name, row_key, changed_at FROM config_changes WHERE version (>=|>) \? ORDER BY version LIMIT (\d+)\) c ON TRUE WHERE s\.id = 1 ORDER BY c\.version$/,
+      ([, operator, limit]) =>
+        ({ history, moment }, [from]) =>
+          withStream(moment, history, Number(from) + (operator === '>' ? 1 : 0), Number(limit)),
+    ],
+    [
+      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head WHERE s\.id = 1$/,
+      () =>
+        ({ history, moment }) =>
+          withStream(moment, history, moment.head, 1),
+    ],
+    [
+      /^SELECT s\.head, c\.table_name AS head_table, .* LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
+      () =>
+        ({ history, moment: { head } }, keys) => {
+          const [row] = history.log(head, 1, head);
+          const stream = {
+            head,
+            head_table: row?.table ?? null,
+            head_key: row?.key ?? null,
+            head_at: row?.changedAt ?? null,
+          };
+          const rows = rowsOf(history, head, keys).map((found) => ({ ...stream, ...found }));
+          if (rows.length > 0) return rows;
+          return [{ ...stream, row_key: null, version: null, value_bytes: null }];
+        },
+    ],
+    [
+      /^SELECT t\.`config_key` AS row_key, LENGTH\(t\.`config_value`\) AS bytes FROM `configs` t WHERE t\.`config_key` IN \([?, ]+\)$/,
+      (_, bytes) =>
+        ({ history, moment }, keys) =>
+          rowsOf(history, moment.head, keys).map(({ row_key, value_bytes }) => ({
+            row_key,
+            bytes: bytes ?? value_bytes.length,
+          })),
+    ],
+  ];
+
+const known = new Map<string, Answer>();
+
+/**
+ * @param snapshot which replica answers, and how far it is
+ * @param bytes what every value's size is said to be, to have pages cut without holding megabytes
+ */
+export function replicaSession(snapshot: () => Snapshot, bytes?: number): Session {
+  return {
+    execute(sql, values) {
+      const name = `${bytes} ${sql}`;
+      let answer = known.get(name);
+      if (answer === undefined) {
+        answer = answerTo(sql, bytes);
+        known.set(name, answer);
+      }
+      return answer(snapshot(), values);
+    },
+    close() {},
+  };
+}
+
+function answerTo(sql: string, bytes?: number): Answer {
+  const text = sql.replaceAll(/\s+/g, ' ').trim();
+  for (const [pattern, answer] of STATEMENTS) {
+    const found = pattern.exec(text);
+    if (found !== null) return answer(found, bytes);
+  }
+  throw new SimulationGap(`Expected a statement that the simulated replica knows, got ${text}`);
+}
+
+function withStream({ head, beatAt }: Moment, history: History, from: number, limit: number) {
+  const stream = { head, beat_at: beatAt };
+  const rows = history.log(from, limit, head).map((row) => ({
+    ...stream,
+    version: row.version,
+    table_name: row.table,
+    row_key: row.key,
+    changed_at: row.changedAt,
+  }));
+  if (rows.length > 0) return rows;
+  return [{ ...stream, version: null, table_name: null, row_key: null, changed_at: null }];
+}
+
+function rowsOf(history: History, head: number, keys: readonly SqlValue[]) {
+  const rows: { row_key: string; version: number; value_bytes: Buffer }[] = [];
+  const asked = new Set<string>();
+  for (const key of keys) {
+    const collated = history.collate(String(key));
+    if (asked.has(collated)) continue;
+    asked.add(collated);
+    for (const alike of history.alike(String(key))) {
+      const value_bytes = history.valueAt(alike, head);
+      if (value_bytes === null) continue;
+      rows.push({ row_key: alike, version: history.changeAt(alike, head), value_bytes });
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,53 @@
+/** Every seed that ever failed, and what it found. Each runs with the tests. */
+export interface FailedSeed {
+  readonly seed: number;
+  readonly steps: number;
+  /** A named one; drawn from the seed when there is none. */
+  readonly setting?: string;
+  readonly found: string;
+}
+
+export const seeds: readonly FailedSeed[] = [
+  {
+    seed: 508,
+    steps: 3_000,
+    setting: 'small',
+    found: 'an old answer not marked stale: a heartbeat came between its load and its arrival',
+  },
+  {
+    seed: 14,
+    steps: 1_500,
+    setting: 'usual',
+    found: 'an as-of of a history that a failover had rewritten under the read',
+  },
+  {
+    seed: 504,
+    steps: 2_000,
+    found: 'a load from before a failover, answered after it and then forgotten',
+  },
+  {
+    seed: 2100,
+    steps: 3_000,
+    found: 'a refresh with what a lagging replica had, over a newer answer that was pushed out',
+  },
+  {
+    seed: 2346,
+    steps: 3_000,
+    found: 'an answer of a lost history, not marked stale while the lost head was waited for',
+  },
+  {
+    seed: 50056,
+    steps: 9_200,
+    found: 'a head of a lost history, remembered through a rebase, started the reader again later',
+  },
+  {
+    seed: 200419,
+    steps: 4_000,
+    found: "a lagging replica's older heartbeat calibrated anew what guards against a slow clock",
+  },
+  {
+    seed: 400147,
+    steps: 2_100,
+    found: 'a load of an expired key, older than the entry that a rebase had pushed out meanwhile',
+  },
+];
