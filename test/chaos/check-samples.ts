@@ -1,0 +1,146 @@
+/**
+ * Judges what instances say of themselves: fills in flight and connections within their bounds, and
+ * memory that does not grow. Growth is the slope of the least squares line after a warm-up; the
+ * bound is far above noise, because a heap that is collected now and then is a saw.
+ */
+import type { Violations } from './check-violations.js';
+import type { SampleRecord } from './history.js';
+
+export interface SampleBounds {
+  readonly fillsInFlight: number;
+  readonly mysqlConnections: number;
+  /** Growth that counts as a leak, in MiB per minute, */
+  readonly heapMiBPerMin: number;
+  readonly rssMiBPerMin: number;
+  /** once seen over this long, */
+  readonly minMinutes: number;
+  /** not counting an instance's first time. */
+  readonly warmUpMs: number;
+}
+
+export const SAMPLE_BOUNDS: SampleBounds = Object.freeze({
+  fillsInFlight: 2_000,
+  mysqlConnections: 100,
+  heapMiBPerMin: 8,
+  rssMiBPerMin: 16,
+  minMinutes: 4,
+  warmUpMs: 60_000,
+});
+
+export interface Growth {
+  readonly reader: string;
+  readonly minutes: number;
+  readonly heapMiBPerMin: number;
+  readonly rssMiBPerMin: number;
+  readonly heapMaxMiB: number;
+  readonly rssMaxMiB: number;
+}
+
+const MIB = 1024 * 1024;
+
+/** The slope of the least squares line through points, without keeping them. */
+class Line {
+  #count = 0;
+  #meanX = 0;
+  #meanY = 0;
+  #spreadX = 0;
+  #spreadXY = 0;
+
+  add(x: number, y: number): void {
+    this.#count += 1;
+    const dx = x - this.#meanX;
+    this.#meanX += dx / this.#count;
+    this.#meanY += (y - this.#meanY) / this.#count;
+    this.#spreadX += dx * (x - this.#meanX);
+    this.#spreadXY += dx * (y - this.#meanY);
+  }
+
+  get slope(): number {
+    return this.#spreadX === 0 ? 0 : this.#spreadXY / this.#spreadX;
+  }
+}
+
+interface Course {
+  readonly firstMs: number;
+  lastMs: number;
+  readonly heap: Line;
+  readonly rss: Line;
+  heapMaxBytes: number;
+  rssMaxBytes: number;
+}
+
+export class SampleJudge {
+  readonly #bounds: SampleBounds;
+  readonly #violations: Violations;
+  readonly #courses = new Map<string, Course>();
+  fillsInFlightMax = 0;
+  mysqlConnectionsMax = 0;
+  localEntriesMax = 0;
+
+  constructor(violations: Violations, bounds: Partial<SampleBounds> = {}) {
+    this.#violations = violations;
+    this.#bounds = { ...SAMPLE_BOUNDS, ...bounds };
+  }
+
+  sample(sample: SampleRecord): void {
+    const { reader, fillsInFlight, mysqlConnections } = sample;
+    this.fillsInFlightMax = Math.max(this.fillsInFlightMax, fillsInFlight);
+    this.mysqlConnectionsMax = Math.max(this.mysqlConnectionsMax, mysqlConnections);
+    this.localEntriesMax = Math.max(this.localEntriesMax, sample.localEntries);
+    for (const name of ['fillsInFlight', 'mysqlConnections'] as const) {
+      if (sample[name] <= this.#bounds[name]) continue;
+      const what = `${reader}: ${name} is ${sample[name]}, the bound is ${this.#bounds[name]}`;
+      this.#violations.add({ guarantee: 'bounded', what, facts: { ...sample } });
+    }
+    this.#course(sample);
+  }
+
+  finish(): Growth[] {
+    const growths = [...this.#courses].map(([reader, course]) => this.#growth(reader, course));
+    const { minMinutes } = this.#bounds;
+    for (const growth of growths) {
+      for (const name of ['heapMiBPerMin', 'rssMiBPerMin'] as const) {
+        if (growth.minutes < minMinutes || growth[name] <= this.#bounds[name]) continue;
+        const what = `${growth.reader}: ${name} is ${growth[name]}, the bound is ${this.#bounds[name]}`;
+        this.#violations.add({ guarantee: 'bounded', what, facts: { ...growth } });
+      }
+    }
+    return growths;
+  }
+
+  #course(sample: SampleRecord): void {
+    const { reader, atMs, heapUsedBytes, rssBytes } = sample;
+    const course = this.#courses.get(reader) ?? {
+      firstMs: atMs,
+      lastMs: atMs,
+      heap: new Line(),
+      rss: new Line(),
+      heapMaxBytes: 0,
+      rssMaxBytes: 0,
+    };
+    this.#courses.set(reader, course);
+    course.lastMs = atMs;
+    course.heapMaxBytes = Math.max(course.heapMaxBytes, heapUsedBytes);
+    course.rssMaxBytes = Math.max(course.rssMaxBytes, rssBytes);
+    if (atMs - course.firstMs < this.#bounds.warmUpMs) return;
+    const minutes = (atMs - course.firstMs) / 60_000;
+    course.heap.add(minutes, heapUsedBytes / MIB);
+    course.rss.add(minutes, rssBytes / MIB);
+  }
+
+  #growth(reader: string, course: Course): Growth {
+    const warmMs = course.lastMs - course.firstMs - this.#bounds.warmUpMs;
+    return {
+      reader,
+      minutes: rounded(Math.max(0, warmMs / 60_000)),
+      heapMiBPerMin: rounded(course.heap.slope),
+      rssMiBPerMin: rounded(course.rss.slope),
+      heapMaxMiB: rounded(course.heapMaxBytes / MIB),
+      rssMaxMiB: rounded(course.rssMaxBytes / MIB),
+    };
+  }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
