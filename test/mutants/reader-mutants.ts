@@ -1,0 +1,199 @@
+/** Bugs of the reader, its loader and its clocks. */
+import { inSimulation, type Mutant, WRONG_VALUES } from './mutant.js';
+
+const READER = 'src/reader/reader.ts';
+const LOADER = 'src/reader/loader.ts';
+const FRESHNESS = 'src/core/freshness.ts';
+const budget = inSimulation();
+const STALENESS = ['fresh'];
+
+export const readerMutants: readonly Mutant[] = [
+  {
+    name: 'as-of-from-after-the-load',
+    wrong: 'an answer claims the position that was reached while it was loaded',
+    file: READER,
+    find: 'const asOf = isSameHistory ? Math.max(entry.asOf, from.asOf) : entry.asOf;',
+    replace: 'const asOf = Math.max(entry.asOf, this.#local.applied.version);',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'as-of-of-the-row',
+    wrong: "an answer is stamped with the row's version instead of its snapshot's head",
+    file: READER,
+    find: 'const asOf = isSameHistory ? Math.max(entry.asOf, from.asOf) : entry.asOf;',
+    replace: 'const asOf = entry.version;',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'local-as-of-is-the-position',
+    wrong: 'an entry that was read ahead of the position is stamped with the position',
+    file: READER,
+    find: 'const asOf = Math.max(entry.asOf, this.#local.applied.version);',
+    replace: 'const asOf = this.#local.applied.version;',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'local-as-of-is-the-entry',
+    wrong: 'a local answer is stamped with the as-of of its load, though it is true until now',
+    file: READER,
+    find: 'const asOf = Math.max(entry.asOf, this.#local.applied.version);',
+    replace: 'const asOf = entry.asOf;',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'stale-by-what-was-learned-since',
+    wrong: 'an answer from before counts as fresh by what the instance learned while it was loaded',
+    file: READER,
+    find: 'const staleAtMs = isRecent ? this.#staleAtMs : from.staleAtMs;',
+    replace: 'const staleAtMs = this.#staleAtMs;',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'as-of-of-another-history',
+    wrong: 'an answer claims the position that was reached in a history that is no more',
+    file: READER,
+    find: 'const isSameHistory = from.rewrites === this.#local.rewrites;',
+    replace: 'const isSameHistory = true;',
+    guarantees: [...WRONG_VALUES, 'fresh'],
+    budget,
+  },
+  {
+    name: 'answers-of-a-lost-history',
+    wrong: 'a load that was in flight when history was rewritten is answered, not loaded again',
+    file: LOADER,
+    find: 'flight.foreign || ',
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'min-version-by-the-head',
+    wrong: 'minVersion is met as soon as the head was seen, not when it was taken in',
+    file: READER,
+    find: 'this.#local.applied.version >= minVersion && reconciler.ageMs()',
+    replace: 'reconciler.head >= minVersion && reconciler.ageMs()',
+    guarantees: ['read-your-writes'],
+    budget: inSimulation('replicas'),
+  },
+  {
+    name: 'min-version-ignored',
+    wrong: 'a read does not wait for the version that its caller has written',
+    file: READER,
+    find: 'await this.#waitFor(options, deadline);\n    const missing',
+    replace: 'const missing',
+    guarantees: ['read-your-writes'],
+    budget: inSimulation('replicas'),
+  },
+  {
+    name: 'stale-never-said',
+    wrong: 'no answer is ever marked stale',
+    file: 'src/core/reading.ts',
+    find: 'return this.monotonicMs() > this.staleAtMs;',
+    replace: 'return false;',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'stale-by-the-time-of-the-beat',
+    wrong: 'an answer counts as fresh for the whole span after a beat, however old the beat was',
+    file: READER,
+    find: 'this.#staleAtMs = monotonicMs() + staleAfterMs - reconciler.ageMs();',
+    replace: 'this.#staleAtMs = monotonicMs() + staleAfterMs;',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'lagging-fetch-not-retried',
+    wrong: 'an answer of MySQL-B is taken however old it is',
+    file: LOADER,
+    find: 'if (answersRead(asOf, requiredAsOf)) return answer;',
+    replace: 'if (asOf >= 0 || answersRead(asOf, requiredAsOf)) return answer;',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('lag'),
+  },
+  {
+    name: 'lagging-fetch-gives-up',
+    wrong: 'an answer of a lagging replica is an error at once',
+    file: LOADER,
+    find: 'if (this.#options.monotonicMs() + retryMs > deadlineMs) {',
+    replace: 'if (asOf < requiredAsOf) {',
+    guarantees: ['available'],
+    budget: inSimulation('lag'),
+  },
+  {
+    name: 'redis-fault-is-an-error',
+    wrong: 'a read fails when Redis does',
+    file: LOADER,
+    find: `    } catch (error) {
+      this.#options.onRedisFault(error);
+    }
+    return loaded;`,
+    replace: `    } catch (error) {
+      this.#options.onRedisFault(error);
+      throw error;
+    }
+    return loaded;`,
+    guarantees: ['available'],
+    budget,
+  },
+  {
+    name: 'single-flight-off',
+    wrong: 'every read of a key that is being loaded starts a load of its own',
+    file: LOADER,
+    find: 'if (flight === undefined) free.push(key);',
+    replace: 'if (flight === undefined || flight.floor === 0) free.push(key);',
+    guarantees: ['bounded'],
+    budget,
+  },
+  {
+    name: 'redis-never-asked',
+    wrong: 'every miss goes to MySQL-B',
+    file: LOADER,
+    find: 'const loaded = await this.#readRedis(keys);',
+    replace: 'const loaded = new Map<string, Loaded>();',
+    guarantees: ['bounded'],
+    budget,
+  },
+  {
+    name: 'filled-with-the-generation-of-now',
+    wrong: 'a fill goes to the generation adopted after its load, not before',
+    file: LOADER,
+    find: 'this.#fillRedis(key, entry, generations.get(key));',
+    replace: 'this.#fillRedis(key, entry, this.#options.redis.generationFor(key));',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'wall-clock-only',
+    wrong: "freshness is told by the wall clocks alone: B's clock that runs behind makes it fresh",
+    file: FRESHNESS,
+    find: 'return Math.max(0, byWallMs, byMonotonicMs);',
+    replace: 'return Math.max(0, byWallMs);',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'monotonic-clock-only',
+    wrong:
+      'freshness is told by the quickest beat alone: a replica that always was late looks fresh',
+    file: FRESHNESS,
+    find: 'return Math.max(0, byWallMs, byMonotonicMs);',
+    replace: 'return Math.max(0, byMonotonicMs);',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'slowest-beat-calibrates',
+    wrong: 'the slowest arrival of a beat calibrates the clocks, not the quickest',
+    file: FRESHNESS,
+    find: 'quickestMs: Math.min(seen.quickestMs, offsetMs)',
+    replace: 'quickestMs: Math.max(seen.quickestMs, offsetMs)',
+    guarantees: STALENESS,
+    budget,
+  },
+];

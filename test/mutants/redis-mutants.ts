@@ -1,0 +1,207 @@
+/** Bugs of the Redis tier and its scripts. */
+import { inSimulation, type Mutant, WRONG_VALUES } from './mutant.js';
+
+const FILL = 'src/redis/fill.lua';
+const APPLY = 'src/redis/apply.lua';
+const TIER = 'src/redis/tier.ts';
+const COHERENCE = 'src/core/coherence.ts';
+const budget = inSimulation();
+
+export const redisMutants: readonly Mutant[] = [
+  {
+    name: 'fill-below-the-mark',
+    wrong: 'R1: a fill read before the mark is stored; the key changed in between',
+    file: FILL,
+    find: ' or version > tonumber(ARGV[3])',
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('lag'),
+  },
+  {
+    name: 'fill-above-the-mark',
+    wrong: 'R1: a fill of a change that the mark has not reached is stored',
+    file: FILL,
+    find: 'version < tonumber(ARGV[2]) or ',
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'apply-to-any-generation',
+    wrong: 'a page is applied whatever generation the mark has',
+    file: APPLY,
+    find: "if generation ~= ARGV[1] then return 'generation' end",
+    replace: "if version == nil then return 'generation' end",
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three', { faults: ['redis'] }),
+  },
+  {
+    name: 'apply-over-a-gap',
+    wrong: 'a page is applied to a mark that is before its start',
+    file: APPLY,
+    find: "if version < tonumber(ARGV[2]) then return 'behind' end",
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three', { faults: ['redis'] }),
+  },
+  {
+    name: 'apply-again',
+    wrong: 'a page that was applied already is applied again and moves the mark back',
+    file: APPLY,
+    find: "if version >= tonumber(ARGV[3]) then return 'done' end",
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'apply-keeps-what-it-should-remove',
+    wrong: 'an entry that cannot stand for the page is left as it was, not removed',
+    file: APPLY,
+    find: "redis.call('DEL', KEYS[i])",
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'apply-forgets-the-last-entry',
+    wrong: 'the loop over the entries of a page ends one too early',
+    file: APPLY,
+    find: 'for i = 2, #KEYS do',
+    replace: 'for i = 2, #KEYS - 1 do',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'apply-does-not-move-the-mark',
+    wrong: 'entries are written, the mark stays: it vouches for newer entries as if they were old',
+    file: APPLY,
+    find: "redis.call('SET', KEYS[1], ARGV[4])",
+    replace: '',
+    guarantees: [...WRONG_VALUES, 'available'],
+    budget,
+  },
+  {
+    name: 'mark-before-entries',
+    wrong: 'apply in two steps: the mark moves first, the entries follow',
+    file: TIER,
+    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),',
+    replace: `async () => {
+        const reply = await this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
+        if (reply !== 'applied' || keys.length === 1) return reply;
+        const again = [generation, page.from.version, page.to.version + 1, mark];
+        return this.#client.tidemarkApply(keys.length, ...keys, ...again, ...values);
+      },`,
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'entries-before-mark',
+    wrong: 'apply in two steps: the entries are written first, the mark follows',
+    file: TIER,
+    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),',
+    replace: `async () => {
+        const old = encodeMark({ generation, position: page.from });
+        const first = [generation, page.from.version, page.to.version, old];
+        const reply = await this.#client.tidemarkApply(keys.length, ...keys, ...first, ...values);
+        if (reply !== 'applied') return reply;
+        return this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
+      },`,
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'apply-newer-than-the-mark',
+    wrong: 'a page brings entries that changed after its end, as if they were the truth there',
+    file: TIER,
+    find: 'isTruthAt(entry, page.to.version) ? encodeEntry(entry) : REMOVED',
+    replace: 'encodeEntry(entry)',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'entries-of-all-buckets',
+    wrong: 'the page of one bucket brings the entries of all buckets',
+    file: TIER,
+    find: '.filter(([key]) => bucketOf(key, this.#options.buckets) === bucket)',
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three'),
+  },
+  {
+    name: 'entries-of-no-other-bucket',
+    wrong: 'a page brings its entries to the first bucket only',
+    file: TIER,
+    find: '=> bucketOf(key, this.#options.buckets) === bucket)',
+    replace: '=> bucket === 0 && bucketOf(key, this.#options.buckets) === 0)',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three'),
+  },
+  {
+    name: 'read-any-generation',
+    wrong: 'entries are read although the mark is of another generation',
+    file: TIER,
+    find: 'if (mark === undefined || mark.generation !== generation) return;',
+    replace: 'if (mark === undefined) return;',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three', { faults: ['redis'] }),
+  },
+  {
+    name: 'begin-without-compare',
+    wrong: 'a new generation is started although the mark is no longer the one that was judged',
+    file: 'src/redis/begin.lua',
+    find: "if mark ~= ARGV[1] then return 'changed' end",
+    replace: '',
+    guarantees: ['begins a generation once, for who saw the mark as it is'],
+    budget: {
+      by: 'contract',
+      test: 'test/contract/redis-tier.contract.test.ts',
+      only: 'begins a generation once',
+      seconds: 30,
+    },
+  },
+  {
+    name: 'absence-known-since-ever',
+    wrong: 'an absence counts as the truth at every earlier version, too',
+    file: COHERENCE,
+    find: 'entry.value === null ? entry.asOf : entry.version, entry.asOf',
+    replace: 'entry.version, entry.asOf',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'redis-answers-every-read',
+    wrong: 'R2: an entry answers although its mark is behind what the reader has reached',
+    file: COHERENCE,
+    find: 'return asOf >= requiredAsOf;',
+    replace: 'return asOf >= 0 || asOf >= requiredAsOf;',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'fills-land-anyhow',
+    wrong: 'R3: a fill that read before its key changed is cached after it',
+    file: COHERENCE,
+    find: 'return asOf >= floor;',
+    replace: 'return asOf >= 0 || asOf >= floor;',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'corrupt-entries-served',
+    wrong: 'the checksum of an entry is not compared',
+    file: 'src/core/entry.ts',
+    find: "if (checksum(header[1] ?? '', value) !== Number(header[4])) return undefined;",
+    replace: '',
+    guarantees: WRONG_VALUES,
+    budget,
+  },
+  {
+    name: 'corrupt-marks-believed',
+    wrong: 'the checksum of a mark is not compared',
+    file: 'src/core/mark.ts',
+    find: 'return encodeMark(mark) === text ? mark : undefined;',
+    replace: 'return mark;',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('small', { faults: ['redis'] }),
+  },
+];

@@ -1,0 +1,81 @@
+/** Bugs of the SQL through which readers see the log, which the simulation and real servers run. */
+import { type ContractBudget, inSimulation, type Mutant, WRONG_VALUES } from './mutant.js';
+
+const LOG = 'src/mysql/log.ts';
+
+function oneSnapshot(only: string): ContractBudget {
+  const test = 'test/contract/one-snapshot.contract.test.ts';
+  return { by: 'contract', test, only, seconds: 30 };
+}
+
+export const sqlMutants: readonly Mutant[] = [
+  {
+    name: 'collation-answers-for-the-key',
+    wrong: "the row that the collation finds for 'key' is cached as 'key', although it is 'Key'",
+    file: LOG,
+    find: `if (row.value_bytes === null || !entries.has(row.row_key)) continue;
+      entries.set(row.row_key, new`,
+    replace: `if (row.value_bytes === null) continue;
+      entries.set(keys.find((key) => key.toLowerCase() === row.row_key.toLowerCase()) ?? '', new`,
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('look-alikes'),
+  },
+  {
+    name: 'fetch-in-two-statements',
+    wrong: 'the rows are read first, and the head that they are stamped with after them',
+    file: LOG,
+    find: 'const at = toHeadPosition(theStream(rows));',
+    replace: `const later = await this.tip();
+    const at = { version: later.head, fingerprint: '' };`,
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('lag'),
+  },
+  {
+    name: 'poll-in-two-statements',
+    wrong: 'the rows of the log are read first, and the head after them',
+    file: LOG,
+    find: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
+    return toSnapshot(`,
+    replace: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
+    const rows = await this.pollRows(version, limit);
+    return { ...rows, head: (await this.tip()).head };
+  }
+
+  private async pollRows(version: number, limit: number): Promise<LogSnapshot> {
+    return toSnapshot(`,
+    guarantees: ['poll: rows up to the head, and none beyond it'],
+    budget: oneSnapshot('poll'),
+  },
+  {
+    name: 'poll-after-the-position',
+    wrong: 'a poll leaves out the row at which the position stands',
+    file: LOG,
+    find: 'WHERE version >= ? ORDER BY version',
+    replace: 'WHERE version > ? ORDER BY version',
+    guarantees: [...WRONG_VALUES, 'available'],
+    budget: inSimulation('usual'),
+  },
+  {
+    name: 'as-of-the-version-of-the-row',
+    wrong: "a value is stamped with its row's version, not with the head of its snapshot",
+    file: LOG,
+    find: 'new Entry(at, toVersion(row.version), row.value_bytes)',
+    replace: 'new Entry({ ...at, version: row.version }, toVersion(row.version), row.value_bytes)',
+    guarantees: [...WRONG_VALUES, 'available'],
+    budget: inSimulation('usual'),
+  },
+  {
+    name: 'renamed-key-logged-once',
+    wrong: 'an UPDATE of the key column is logged under its new name only',
+    file: 'migrations/0003_triggers.sql',
+    find: 'IF CAST(NEW.config_key AS BINARY) <> CAST(OLD.config_key AS BINARY) THEN',
+    replace: 'IF FALSE THEN',
+    guarantees: ['a renamed key is logged under its old and its new name'],
+    budget: {
+      by: 'contract',
+      test: 'test/integration/change-log.test.ts',
+      only: 'a renamed key',
+      seconds: 30,
+    },
+  },
+];
