@@ -6,6 +6,7 @@ import { environmentTable } from '../src/env.js';
 import { problemOf } from '../src/http/problem.js';
 import * as tidemark from '../src/index.js';
 import { createReader, Maintenance, TidemarkError, Writer } from '../src/index.js';
+import { REDIS_URL_SHAPES } from '../src/redis/url.js';
 import { createDatabase, flavors, query, type TestDatabase } from './support/data-centers.js';
 import { SILENT } from './support/readers.js';
 import { until } from './support/until.js';
@@ -22,6 +23,10 @@ function codeBlock(language: string, start: string): string {
 
 test('lists the whole environment', () => {
   expect(README).toContain(environmentTable());
+});
+
+test('shows each shape of a URL of Redis', () => {
+  expect(codeBlock('', 'redis://')).toBe(REDIS_URL_SHAPES.join('\n'));
 });
 
 test('lists the metrics that there are, and no others', async () => {

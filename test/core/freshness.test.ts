@@ -48,6 +48,13 @@ test('a heartbeat that steps back (the clock of A was set) starts a new calibrat
   expect(ageMs(after, { monotonicMs: 1_500, wallMs: 1_500 })).toBe(500);
 });
 
+test('an older beat, of a replica that lags, is no new calibration', () => {
+  let seen = observeBeat(undefined, 1_000, { monotonicMs: 1_010, wallMs: 0 });
+  seen = observeBeat(seen, 3_000, { monotonicMs: 3_020, wallMs: 0 });
+  seen = observeBeat(seen, 2_000, { monotonicMs: 3_500, wallMs: 0 });
+  expect(ageMs(seen, { monotonicMs: 3_600, wallMs: 0 })).toBe(590);
+});
+
 test('delays stay within a tenth of the interval, and double up to their bound', () => {
   fc.assert(
     fc.property(

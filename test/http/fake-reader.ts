@@ -26,7 +26,7 @@ export class FakeReader implements Readings {
     if (this.failure !== undefined) throw this.failure;
     const row = this.rows.get(key);
     const entry = new Entry(AT, row?.version ?? 0, row?.value ?? null);
-    return new Reading(key, entry, HEAD, 'redis', this.stale);
+    return new Reading(key, entry, HEAD, 'redis', this.stale ? -1 : 1, () => 0);
   }
 
   async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {

@@ -3,18 +3,22 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { NotFreshError, UnavailableError } from '../../src/errors.js';
 import { readApp } from '../../src/http/read-app.js';
 import { createServer } from '../../src/http/serve.js';
+import { observed } from './declared.js';
 import { FakeReader, HEAD } from './fake-reader.js';
 
 let reader: FakeReader;
 let server: FastifyInstance;
+let answers: ReturnType<typeof observed>;
 
 beforeEach(async () => {
   reader = new FakeReader();
   server = createServer({ logLevel: 'silent' });
+  answers = observed(server);
   await server.register(readApp, { reader });
 });
 
 afterEach(async () => {
+  expect(await answers.faults()).toEqual([]); // all of them are declared
   await server.close();
 });
 

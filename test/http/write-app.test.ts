@@ -1,8 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Document } from '../../src/core/document.js';
-import { assertKey } from '../../src/core/key.js';
 import {
   OutcomeUnknownError,
   PreconditionFailedError,
@@ -10,59 +7,24 @@ import {
   UnavailableError,
 } from '../../src/errors.js';
 import { createServer } from '../../src/http/serve.js';
-import { type Writing, writeApp } from '../../src/http/write-app.js';
+import { writeApp } from '../../src/http/write-app.js';
 import { KeyCollisionError } from '../../src/writer/write-errors.js';
-import type { Batch, DeleteCondition, PutCondition, Value } from '../../src/writer/write-plan.js';
-
-const MAX_VALUE_BYTES = 100;
-
-/** A writer that writes nothing, and remembers what it was asked. */
-class FakeWriter implements Writing {
-  readonly metrics = new Registry();
-  readonly maxValueBytes = MAX_VALUE_BYTES;
-  readonly asked: unknown[] = [];
-  exists = false;
-  failure: Error | undefined;
-
-  async put(key: string, value: Value, condition?: PutCondition) {
-    assertKey(key);
-    const { text } = Document.from(value, this.maxValueBytes);
-    this.#ask({ key, text, condition });
-    return { key, version: 9, etag: '"9-abc"', created: !this.exists };
-  }
-
-  async delete(key: string, condition?: DeleteCondition) {
-    assertKey(key);
-    this.#ask({ key, condition });
-    return { key, version: 9, deleted: this.exists };
-  }
-
-  async batch(batch: Batch) {
-    this.#ask(batch);
-    return { version: 10 };
-  }
-
-  async head() {
-    this.#ask('head');
-    return 8;
-  }
-
-  #ask(what: unknown): void {
-    if (this.failure !== undefined) throw this.failure;
-    this.asked.push(what);
-  }
-}
+import { observed } from './declared.js';
+import { FakeWriter, MAX_VALUE_BYTES } from './fake-writer.js';
 
 let writer: FakeWriter;
 let server: FastifyInstance;
+let answers: ReturnType<typeof observed>;
 
 beforeEach(async () => {
   writer = new FakeWriter();
   server = createServer({ logLevel: 'silent' });
+  answers = observed(server);
   await server.register(writeApp, { writer, maxBatchBytes: 1000 });
 });
 
 afterEach(async () => {
+  expect(await answers.faults()).toEqual([]); // all of them are declared
   await server.close();
 });
 

@@ -10,6 +10,7 @@ import { writeApp } from '../../src/http/write-app.js';
 import { createReader } from '../../src/reader/create-reader.js';
 import { Maintenance } from '../../src/writer/maintenance.js';
 import { Writer } from '../../src/writer/writer.js';
+import { observed } from '../http/declared.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
 const TOKEN = 'a-token';
@@ -19,12 +20,14 @@ describe.each(flavors)('the HTTP apps on %s', (flavor) => {
   let database: TestDatabase;
   let writeServer: FastifyInstance;
   let readServer: FastifyInstance;
+  const answers: ReturnType<typeof observed>[] = [];
 
   beforeAll(async () => {
     database = await createDatabase(flavor);
     const writer = new Writer({ mysql: database.a });
     const maintenance = new Maintenance({ pool: writer.pool, logger, registry: writer.metrics });
     writeServer = createServer({ logLevel: 'silent' });
+    answers.push(observed(writeServer));
     await writeServer.register(writeApp, {
       writer,
       maintenance,
@@ -38,12 +41,14 @@ describe.each(flavors)('the HTTP apps on %s', (flavor) => {
     const { b: mysql, redis } = database;
     const reader = createReader({ mysql, redis, pollIntervalMs: 20, logger });
     readServer = createServer({ logLevel: 'silent' });
+    answers.push(observed(readServer));
     await readServer.register(readApp, { reader, onClose: () => reader.stop() });
     await reader.start();
     await vi.waitUntil(() => reader.ready, { timeout: 10_000 });
   });
 
   afterAll(async () => {
+    for (const one of answers) expect(await one.faults()).toEqual([]); // all of them are declared
     await writeServer.close();
     await readServer.close();
     await database.drop();

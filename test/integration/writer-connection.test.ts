@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { OutcomeUnknownError } from '../../src/errors.js';
+import { OutcomeUnknownError, PreconditionFailedError } from '../../src/errors.js';
+import { openPool } from '../../src/mysql/pool.js';
 import { Writer } from '../../src/writer/writer.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
 
@@ -63,12 +64,14 @@ class BreakingRoute {
 describe.each(flavors)('a connection that breaks, on %s', (flavor) => {
   let database: TestDatabase;
   let route: BreakingRoute;
+  let url: string;
   let writer: Writer;
 
   beforeEach(async () => {
     database = await createDatabase(flavor);
     route = new BreakingRoute(new URL(database.a));
-    writer = new Writer({ mysql: await route.open(), timeoutMs: 5_000 });
+    url = await route.open();
+    writer = new Writer({ mysql: url, timeoutMs: 5_000 });
     await writer.put('a', '1');
   });
 
@@ -80,16 +83,50 @@ describe.each(flavors)('a connection that breaks, on %s', (flavor) => {
 
   const stored = async () => (await query(database.a, 'SELECT config_value FROM configs'))[0];
 
-  test.each(['START TRANSACTION', 'READ COMMITTED'])('at %s: is tried again', async (words) => {
+  async function expectTriedAgain(one: Writer, words: string): Promise<void> {
     for (const cut of ['before it', 'before its answer'] as const) {
       route.breaks = { words, cut };
-      const { version } = await writer.put('a', '2');
+      const { version } = await one.put('a', '2');
       expect(route.breaks).toBeUndefined();
       expect(await stored()).toEqual({ config_value: '2' });
       expect(version).toBe(
         Number((await query(database.a, 'SELECT head FROM config_stream'))[0]?.head),
       );
     }
+  }
+
+  test.each(['FOR UPDATE SKIP LOCKED', "IN ('a')"])('at %s: is tried again', async (words) => {
+    await expectTriedAgain(writer, words);
+  });
+
+  test('of a pool that was passed in: is tried again', async () => {
+    const pool = openPool(url, { connectionLimit: 2 });
+    const one = new Writer({ mysql: pool });
+    await one.put('a', '1');
+    await expectTriedAgain(one, 'START TRANSACTION');
+    await expectTriedAgain(one, 'READ COMMITTED');
+    await one.close();
+    await pool.end();
+  });
+
+  test.each([
+    ['before it', { a: '1' }],
+    ['before its answer', { a: '2', b: '1', c: '1' }],
+  ] as const)('COMMIT of a group, cut %s: unknown for all that were in it', async (cut, then) => {
+    route.breaks = { words: 'COMMIT', cut };
+    const settled = await Promise.allSettled([
+      writer.put('b', '1'),
+      writer.put('a', '2'),
+      writer.put('d', '1', { ifMatch: '*' }),
+      writer.batch({ put: { c: '1' } }),
+    ]);
+    for (const index of [0, 1, 3]) {
+      expect(settled[index]).toMatchObject({ reason: expect.any(OutcomeUnknownError) });
+    }
+    // It was refused, whatever became of the others.
+    expect(settled[2]).toMatchObject({ reason: expect.any(PreconditionFailedError) });
+    const rows = await query(database.a, 'SELECT config_key AS k, config_value AS v FROM configs');
+    expect(Object.fromEntries(rows.map(({ k, v }) => [k, v]))).toEqual(then);
   });
 
   test('before COMMIT arrives: the outcome is unknown, and nothing was written', async () => {

@@ -241,9 +241,9 @@ describe.each(flavors)('the writer on %s', (flavor) => {
       expect(log?.rows_).toBe(log?.newest);
     });
 
-    // them:   update a (locks a, then the head) ............ update b: waits for us
-    // us:     ................. lock b ... lock the head: waits for them -> deadlock, we go back
-    test('a deadlock with a larger transaction of plain SQL is tried again', async () => {
+    // them:   update a (locks a, then the head) ...................... update b, commit
+    // us:     ................................... lock the head: waits, and holds nothing
+    test('a larger transaction of plain SQL does not deadlock with a group', async () => {
       await fixture.writer.batch({ put: { a: '0', b: '0' } });
       await connected(fixture.database.a, async (them) => {
         await them.beginTransaction();
@@ -252,6 +252,30 @@ describe.each(flavors)('the writer on %s', (flavor) => {
         await untilWaiting();
         await them.query("UPDATE configs SET config_value = '1' WHERE config_key = 'b'");
         await them.commit();
+        await ours;
+      });
+      expect(await retries()).toBe(0);
+      expect(await fixture.stored()).toEqual({ a: '1', b: '2' });
+    });
+
+    // other:  lock b ............................... rollback
+    // us:     ...... in a group: b is locked; alone: wait for b .... lock b, wait for the head
+    // them:   .................................. update a (head) ............................ update b
+    test('a deadlock of a write that waited for its row is tried again', async () => {
+      await fixture.writer.batch({ put: { a: '0', b: '0' } });
+      await connected(fixture.database.a, async (other) => {
+        await other.beginTransaction();
+        await other.query("SELECT * FROM configs WHERE config_key = 'b' FOR UPDATE");
+        const ours = fixture.writer.put('b', '2');
+        await untilWaiting();
+        await connected(fixture.database.a, async (them) => {
+          await them.beginTransaction();
+          await them.query("UPDATE configs SET config_value = '1' WHERE config_key = 'a'");
+          await other.rollback();
+          await untilWaiting();
+          await them.query("UPDATE configs SET config_value = '1' WHERE config_key = 'b'");
+          await them.commit();
+        });
         await ours;
       });
       expect(await retries()).toBeGreaterThan(0);

@@ -77,6 +77,15 @@ describe('a fill', () => {
     expect(tier.get('a')).toBeUndefined();
   });
 
+  test('knows what its key was answered with, and is pushed out while it is in flight', () => {
+    // a, read at 8, expires or not; its load takes off; b pushes a out ---- land, read at 5
+    tier = small({ maxEntries: 1 });
+    fill('a', value(8));
+    const flight = tier.takeOff('a', pending);
+    fill('b', value(9));
+    expect(flight.overtakenAsOf).toBe(8);
+  });
+
   test('that may not be cached leaves no older entry in its place', () => {
     fill('a', value(2));
     const flight = tier.takeOff('a', pending);
@@ -181,6 +190,16 @@ describe('a page', () => {
     expect(tier.entries + tier.absences).toBe(1);
     tier.evict(['a'], at(3));
     expect(tier.get('a')).toBeUndefined();
+  });
+
+  test('refreshes nothing with what is older than an answer that was pushed out', () => {
+    // b, read at 8, is pushed out by the refresh of a; the page's own b was read at 7
+    tier = small({ maxEntries: 1 });
+    fill('b', value(8));
+    tier.evict(['a', 'b'], at(6));
+    tier.refresh('a', value(7));
+    tier.refresh('b', value(7));
+    expect(tier.get('b')).toBeUndefined();
   });
 
   test('refreshes what was held, but not over something newer', () => {

@@ -38,3 +38,25 @@ test('a typo in POLL_INTERVAL_MS is named with what was got, beside all other fa
   expect(create).toThrow('Expected POLL_INTERVAL_MS to be a whole number above 0, got fast');
   expect(create).toThrow('Expected pageSize to be a whole number above 0, got 0');
 });
+
+/** Whether the loop of a new reader has something that wakes it. */
+function isWoken(options: { earlyWake?: 'auto' | 'off' } = {}): boolean {
+  createReader({ ...clients(), ...options });
+  return vi.mocked(PollLoop).mock.lastCall?.[0].wake !== undefined;
+}
+
+test.each<[string, string, { earlyWake?: 'auto' | 'off' }, boolean]>([
+  ['is woken early when nothing says otherwise', '', {}, true],
+  ['is not when EARLY_WAKE says off', 'off', {}, false],
+  ['is when its option says so, before the environment', 'off', { earlyWake: 'auto' }, true],
+  ['is not when its option says so', '', { earlyWake: 'off' }, false],
+])('an embedded reader %s', (_, variable, options, expected) => {
+  vi.stubEnv('EARLY_WAKE', variable);
+  expect(isWoken(options)).toBe(expected);
+});
+
+test('a typo in EARLY_WAKE is named with what was got', () => {
+  vi.stubEnv('EARLY_WAKE', 'of');
+  const expected = "Expected EARLY_WAKE to be 'auto' or 'off', got of";
+  expect(() => createReader(clients())).toThrow(expected);
+});
