@@ -23,7 +23,7 @@ export interface StoredRow {
 /** What is read of a row: with its value's digest, or without. */
 export type RowColumns = 'digest' | 'no digest';
 
-type RowLock = '' | ' FOR UPDATE' | ' FOR UPDATE SKIP LOCKED';
+type RowLock = '' | ' FOR UPDATE' | ' FOR UPDATE NOWAIT';
 type FoundRows = Step<Map<string, StoredRow>>;
 
 /** Sizes of lists that can be filled up by repeating a key. */
@@ -61,9 +61,9 @@ export class TrackedRows {
     return this.#select(keys, columns, ' FOR UPDATE');
   }
 
-  /** Locks those rows of `keys` that nobody else has locked; it waits for no one. */
-  lockFree(keys: readonly string[], columns: RowColumns): FoundRows {
-    return this.#select(keys, columns, ' FOR UPDATE SKIP LOCKED');
+  /** The same, but an error if someone else has locked one of them; it waits for no one. */
+  lockAtOnce(keys: readonly string[], columns: RowColumns): FoundRows {
+    return this.#select(keys, columns, ' FOR UPDATE NOWAIT');
   }
 
   read(keys: readonly string[], columns: RowColumns): FoundRows {

@@ -72,6 +72,12 @@ export function mayRetry(error: unknown): boolean {
   return !(error instanceof TidemarkError) && (ROLLED_BACK.has(code) || LOST.has(code));
 }
 
+/** Whether someone else kept a lock, longer than the statement was to wait. MariaDB has one code for
+ * NOWAIT and for a wait that took too long. */
+export function isLocked(error: unknown): boolean {
+  return ['ER_LOCK_NOWAIT', 'ER_LOCK_WAIT_TIMEOUT'].includes(mysqlCodeOf(error) ?? '');
+}
+
 /** Whether a failed COMMIT certainly left nothing behind. */
 export function wasRolledBack(error: unknown): boolean {
   return ROLLED_BACK.has(mysqlCodeOf(error) ?? '');
@@ -138,7 +144,7 @@ function explainStatementFault(
     : new InvalidValueError(`${message} for the value. The column must be LONGTEXT in utf8mb4.`);
 }
 
-export function collision(names: TableNames): KeyCollisionError {
+function collision(names: TableNames): KeyCollisionError {
   return new KeyCollisionError(
     `Expected a new key, but a unique index of ${names.table} takes it for one that is there, ` +
       'which differs in case, accents or trailing spaces. Nothing was written. Use the key as ' +

@@ -2,8 +2,9 @@
  * Carries groups of writes out and answers each write in them.
  *
  * Invariant: no write fails because of another. What the server refuses without saying whose fault
- * it is is tried again in halves, until the one at fault is alone with its error. A group that met
- * its fault wrote nothing: the transaction was rolled back, and its versions with it.
+ * it is is tried again in halves, until the one at fault is alone with its error; so is a group that
+ * met a row which someone else has locked. A group that met its fault wrote nothing: the transaction
+ * was rolled back, and its versions with it.
  */
 import type { Pool } from 'mysql2/promise';
 import type { TableNames } from '../core/table.js';
@@ -11,7 +12,7 @@ import { OutcomeUnknownError } from '../errors.js';
 import type { TrackedRows } from '../mysql/tracked-rows.js';
 import { inTransaction, type Session } from '../mysql/transaction.js';
 import { explainWriteFault, mayBeOfOneWrite } from '../mysql/write-fault.js';
-import { type Verdict, writeGroup } from './group.js';
+import { RowsBusy, type Verdict, writeGroup } from './group.js';
 import type { PendingWrite } from './pending-write.js';
 
 export interface CommitterOptions {
@@ -19,7 +20,7 @@ export interface CommitterOptions {
   readonly session: Session;
   readonly rows: TrackedRows;
   readonly names: TableNames;
-  readonly onRetry: () => void;
+  readonly onRetry: (error: unknown) => void;
   /** Told of each group that was committed. */
   readonly onCommit: (writes: number) => void;
 }
@@ -48,14 +49,17 @@ export class Committer {
     } catch (error) {
       if (error instanceof WriteLeft) return await this.#commit(writes, waitsForRows);
       for (const write of writes) write.reopen();
-      if (writes.length > 1 && mayBeOfOneWrite(error)) {
+      if (writes.length > 1 && (error instanceof RowsBusy || mayBeOfOneWrite(error))) {
         const middle = Math.ceil(writes.length / 2);
         const busy = await this.#commit(writes.slice(0, middle), waitsForRows);
         return [...busy, ...(await this.#commit(writes.slice(middle), waitsForRows))];
       }
-      return failed(writes, verdicts, explainWriteFault(error, this.options.names));
+      if (error instanceof RowsBusy) return writes;
+      fail(writes, verdicts, explainWriteFault(error, this.options.names));
+      return [];
     }
-    return answered(writes, verdicts);
+    answer(writes, verdicts);
+    return [];
   }
 
   /** @param verdicts is filled: what is known of the writes even if the COMMIT fails */
@@ -85,26 +89,19 @@ export class Committer {
 /** A write's deadline passed before COMMIT: it was told so, and must not be written. */
 class WriteLeft extends Error {}
 
-function answered(writes: readonly PendingWrite[], verdicts: readonly Verdict[]): PendingWrite[] {
-  return writes.filter((write, index) => {
+function answer(writes: readonly PendingWrite[], verdicts: readonly Verdict[]): void {
+  for (const [index, write] of writes.entries()) {
     const verdict = verdicts[index];
     if (verdict?.kind === 'done') write.resolve(verdict.outcome);
     if (verdict?.kind === 'refused') write.reject(verdict.error);
-    return verdict?.kind === 'busy';
-  });
+  }
 }
 
-/** What was refused, or met a locked row, is not touched by a COMMIT without an answer. */
-function failed(
-  writes: readonly PendingWrite[],
-  verdicts: readonly Verdict[],
-  error: Error,
-): PendingWrite[] {
-  const isKnown = error instanceof OutcomeUnknownError ? verdicts : [];
-  return writes.filter((write, index) => {
-    const verdict = isKnown[index];
-    if (verdict?.kind === 'busy') return true;
+/** What was refused is not touched by a COMMIT without an answer. */
+function fail(writes: readonly PendingWrite[], verdicts: readonly Verdict[], error: Error): void {
+  const known = error instanceof OutcomeUnknownError ? verdicts : [];
+  for (const [index, write] of writes.entries()) {
+    const verdict = known[index];
     write.reject(verdict?.kind === 'refused' ? verdict.error : error);
-    return false;
-  });
+  }
 }

@@ -3,11 +3,15 @@
  *
  * Invariant: the head of the log is locked before any row, and rows are locked only if that takes no
  * waiting. So a group waits for nobody while it keeps others waiting, cannot deadlock, and knows
- * under the head what is there: nobody else can add, change or remove a row of the table. A write
- * of a row that someone else has locked leaves the group (`busy`), and waits on its own: there the
- * rows are locked first, in the order of their keys' UTF-8, then the head, which is the order of a
- * plain SQL statement too. So neither writers nor writers and one-row statements can deadlock.
- * Deadlocks with larger SQL transactions remain possible there; it is then tried again.
+ * under the head what is there: nobody else can add, change or remove a row of the table. A group
+ * that meets a row which someone else has locked ends (`RowsBusy`), and the write of that row waits
+ * on its own: there the rows are locked first, in the order of their keys' UTF-8, then the head,
+ * which is the order of a plain SQL statement too. So neither writers nor writers and one-row
+ * statements can deadlock. Deadlocks with larger SQL transactions remain possible there; it is then
+ * tried again.
+ *
+ * NOWAIT, not SKIP LOCKED: MariaDB carries SKIP LOCKED out by a wait that it takes back at once, and
+ * whoever looks for deadlocks in between finds one.
  *
  * A row inserted between a lone write's look at a key and its lock on the head would make the
  * INSERT wait for its owner while holding the head. So under the head absent keys are looked at
@@ -19,9 +23,15 @@
 import type { Document } from '../core/document.js';
 import type { TableNames } from '../core/table.js';
 import { PreconditionFailedError, SchemaError } from '../errors.js';
-import { lockHead, readChanges, type StoredRow, type TrackedRows } from '../mysql/tracked-rows.js';
+import {
+  lockHead,
+  type RowColumns,
+  readChanges,
+  type StoredRow,
+  type TrackedRows,
+} from '../mysql/tracked-rows.js';
 import type { Step, Transaction } from '../mysql/transaction.js';
-import { collision } from '../mysql/write-fault.js';
+import { isLocked } from '../mysql/write-fault.js';
 import { assertHolds, etagOfRow, inKeyOrder, type WritePlan } from './write-plan.js';
 
 /** What one write did. */
@@ -34,9 +44,7 @@ export interface Outcome {
 
 export type Verdict =
   | { readonly kind: 'done'; readonly outcome: Outcome }
-  | { readonly kind: 'refused'; readonly error: PreconditionFailedError }
-  /** Someone else has locked a row of it; nothing of it was written. */
-  | { readonly kind: 'busy' };
+  | { readonly kind: 'refused'; readonly error: PreconditionFailedError };
 
 export interface GroupOptions {
   readonly rows: TrackedRows;
@@ -46,7 +54,8 @@ export interface GroupOptions {
 }
 
 /** Carries out `plans`, no two of which share a key, but for the COMMIT.
- * @returns a verdict for each of them, in their order */
+ * @returns a verdict for each of them, in their order
+ * @throws RowsBusy unless it waits for rows */
 export async function writeGroup(
   transaction: Transaction,
   plans: readonly WritePlan[],
@@ -56,11 +65,9 @@ export async function writeGroup(
   const comparesTags = plans.some(({ condition }) => condition.ifMatch !== undefined);
   const columns = comparesTags ? 'digest' : 'no digest';
   const { head, before } = waitsForRows
-    ? await lockRowsThenHead(transaction, rows.lock(keys, columns))
-    : await lockHeadThenRows(transaction, rows.lockFree(keys, columns));
-  const busy = await keysNotLocked(transaction, plans, keys, before, { rows, names });
-  if (busy.size > 0 && waitsForRows) throw new KeyAppeared();
-  const judged = plans.map((plan) => judge(plan, before, busy));
+    ? await lockRowsThenHead(transaction, rows, keys, columns)
+    : await lockHeadThenRows(transaction, rows.lockAtOnce(keys, columns));
+  const judged = plans.map((plan) => judge(plan, before));
   const admitted = plans.filter((_, index) => judged[index] === undefined);
   const versions = await change(transaction, admitted, head, before, { rows, names });
   return plans.map((plan, index): Verdict => {
@@ -86,48 +93,37 @@ async function lockHeadThenRows(
   transaction: Transaction,
   lockRows: Step<Locked['before']>,
 ): Promise<Locked> {
-  const [head, before] = await transaction.run(lockHead(), lockRows);
-  return { head, before };
+  try {
+    const [head, before] = await transaction.run(lockHead(), lockRows);
+    return { head, before };
+  } catch (error) {
+    throw isLocked(error) ? new RowsBusy() : error;
+  }
 }
 
 async function lockRowsThenHead(
   transaction: Transaction,
-  lockRows: Step<Locked['before']>,
+  rows: TrackedRows,
+  keys: readonly string[],
+  columns: RowColumns,
 ): Promise<Locked> {
-  const [before, head] = await transaction.run(lockRows, lockHead());
+  const [before, head] = await transaction.run(rows.lock(keys, columns), lockHead());
+  const absent = keys.filter((key) => !before.has(key));
+  if (absent.length > 0) {
+    const [now] = await transaction.run(rows.read(absent, 'no digest'));
+    // Also one that the index takes for an absent key. Those from before are locked.
+    for (const key of now.keys()) if (!before.has(key)) throw new KeyAppeared();
+  }
   return { head, before };
 }
 
 type Table = Pick<GroupOptions, 'rows' | 'names'>;
 
-/** Those keys that have a row, and it is not ours: locked by someone else, or new. */
-async function keysNotLocked(
-  transaction: Transaction,
-  plans: readonly WritePlan[],
-  keys: readonly string[],
-  before: ReadonlyMap<string, StoredRow>,
-  { rows, names }: Table,
-): Promise<ReadonlySet<string>> {
-  const missing = keys.filter((key) => !before.has(key));
-  if (missing.length === 0) return new Set();
-  const [now] = await transaction.run(rows.read(missing, 'no digest'));
-  const found = missing.filter((key) => now.has(key));
-  if (now.size > found.length) {
-    // A row was found, and it is none of those keys: the index takes it for one of them.
-    const toPut = missing.filter((key) => !now.has(key) && plans.some(({ puts }) => puts.has(key)));
-    const [alike] = await transaction.run(rows.read(toPut, 'no digest'));
-    if (alike.size > 0) throw collision(names);
-  }
-  return new Set(found);
-}
-
 /** Why a write is not to be carried out; undefined when it is. */
 function judge(
   { keys, condition }: WritePlan,
   before: ReadonlyMap<string, StoredRow>,
-  busy: ReadonlySet<string>,
 ): Verdict | undefined {
-  if (keys.some((key) => busy.has(key))) return { kind: 'busy' };
   try {
     for (const key of keys) {
       const row = before.get(key);
@@ -181,6 +177,9 @@ async function change(
   }
   return versions;
 }
+
+/** A row of the group is locked by someone else. Nothing was written. */
+export class RowsBusy extends Error {}
 
 /** Not an error of the caller: the transaction starts over, and finds the key. */
 class KeyAppeared extends Error {

@@ -9,6 +9,7 @@ import { DEFAULT_MAX_VALUE_BYTES } from '../core/document.js';
 import { etagOf } from '../core/entry.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { TidemarkError } from '../errors.js';
+import { mysqlCodeOf } from '../mysql/fault.js';
 import { openPool } from '../mysql/pool.js';
 import { readHead, TrackedRows } from '../mysql/tracked-rows.js';
 import { Deadline, inTransaction, type Session } from '../mysql/transaction.js';
@@ -89,7 +90,7 @@ export class Writer {
   readonly #rows: TrackedRows;
   readonly #queue: WriteQueue;
   readonly #seconds: Histogram<'operation' | 'outcome'>;
-  readonly #retries: Counter;
+  readonly #retries: Counter<'reason'>;
   #closing: Promise<void> | undefined;
 
   constructor(options: WriterOptions) {
@@ -107,7 +108,8 @@ export class Writer {
     });
     this.#retries = new Counter({
       name: 'tidemark_write_retries_total',
-      help: 'Transactions tried again after a deadlock, a lock wait or a lost connection',
+      help: 'Transactions tried again, by the code of the fault: a deadlock, a lost connection ...',
+      labelNames: ['reason'],
       registers: [this.metrics],
     });
     this.#closesPool = typeof options.mysql === 'string';
@@ -138,7 +140,7 @@ export class Writer {
       session: this.#session,
       rows: this.#rows,
       names: this.names,
-      onRetry: () => this.#retries.inc(),
+      onRetry: this.#onRetry,
       onCommit: (writes) => groupSize.observe(writes),
     });
     const queue = new WriteQueue({
@@ -158,6 +160,10 @@ export class Writer {
     });
     return queue;
   }
+
+  readonly #onRetry = (error: unknown): void => {
+    this.#retries.inc({ reason: mysqlCodeOf(error) ?? 'unknown' });
+  };
 
   /** The pool in use, for the maintenance that runs beside this writer. */
   get pool(): Pool {
@@ -188,7 +194,7 @@ export class Writer {
    * @throws SchemaError, AccessDeniedError, UnavailableError */
   async head(): Promise<number> {
     const deadline = new Deadline(this.#timeoutMs);
-    const options = { deadline, onRetry: () => this.#retries.inc(), session: this.#session };
+    const options = { deadline, onRetry: this.#onRetry, session: this.#session };
     try {
       return await inTransaction(this.#pool, options, async (transaction) => {
         const [, head] = await transaction.run(this.#rows.read([''], 'digest'), readHead());

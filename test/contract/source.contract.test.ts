@@ -202,13 +202,16 @@ describe.each(worlds)('the source of %s', (_name, makeWorld) => {
     expect(await other.versions('a')).toEqual({ a: 2 }); // READ COMMITTED
   });
 
-  test('a locked row is waited for, or skipped; one that does not exist is not locked', async () => {
+  test('a locked row is waited for, or an error; one that does not exist is not locked', async () => {
     const one = await holding(['a', '1'], ['b', '2']);
     const other = await session();
     await one.begin();
     await other.begin();
     expect(await one.rows(`${SELECT(2)} FOR UPDATE`, ['a', 'never'])).toHaveLength(1);
-    const free = await other.rows(`${SELECT(3)} FOR UPDATE SKIP LOCKED`, ['a', 'b', 'never']);
+    const isLocked = { code: expect.stringMatching(/^ER_LOCK_(NOWAIT|WAIT_TIMEOUT)$/) };
+    const both = other.rows(`${SELECT(3)} FOR UPDATE NOWAIT`, ['a', 'b', 'never']);
+    await expect(both).rejects.toMatchObject(isLocked);
+    const free = await other.rows(`${SELECT(2)} FOR UPDATE NOWAIT`, ['b', 'never']);
     expect(free.map((row) => row.row_key)).toEqual(['b']);
     expect(await other.rows(`${SELECT(1)} FOR UPDATE`, ['never'])).toEqual([]);
     const waiting = other.rows(`${SELECT(1)} FOR UPDATE`, ['a']);

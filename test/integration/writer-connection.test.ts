@@ -95,7 +95,7 @@ describe.each(flavors)('a connection that breaks, on %s', (flavor) => {
     }
   }
 
-  test.each(['FOR UPDATE SKIP LOCKED', "IN ('a')"])('at %s: is tried again', async (words) => {
+  test.each(['FOR UPDATE NOWAIT', "IN ('a')"])('at %s: is tried again', async (words) => {
     await expectTriedAgain(writer, words);
   });
 

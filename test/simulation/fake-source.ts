@@ -40,11 +40,11 @@ const STATEMENTS: [pattern: RegExp, run: (found: RegExpExecArray) => Run][] = [
   ],
   [
     statement(
-      `SELECT CONVERT\\(${KEY} USING utf8mb4\\) AS row_key, \`version\` AS version, (?:SHA2\\(CONVERT\\(\`config_value\` USING utf8mb4\\), 256\\)|(IF\\(\`config_value\` IS NULL, NULL, ''\\))) AS digest FROM \`configs\` WHERE ${KEY} IN ${LIST}( FOR UPDATE)?( SKIP LOCKED)?`,
+      `SELECT CONVERT\\(${KEY} USING utf8mb4\\) AS row_key, \`version\` AS version, (?:SHA2\\(CONVERT\\(\`config_value\` USING utf8mb4\\), 256\\)|(IF\\(\`config_value\` IS NULL, NULL, ''\\))) AS digest FROM \`configs\` WHERE ${KEY} IN ${LIST}( FOR UPDATE)?( NOWAIT)?`,
     ),
-    ([, noDigest, lock, skip]) =>
+    ([, noDigest, lock, atOnce]) =>
       async (session, keys) => {
-        const how = lock === undefined ? 'none' : skip === undefined ? 'wait' : 'skip';
+        const how = lock === undefined ? 'none' : atOnce === undefined ? 'wait' : 'at once';
         const rows = await session.select(keys, how);
         return noDigest === undefined ? rows : rows.map((row) => ({ ...row, digest: '' }));
       },
@@ -208,10 +208,10 @@ export class SourceSession implements Session, Holder {
     }));
   }
 
-  async select(keys: readonly string[], lock: 'none' | 'wait' | 'skip'): Promise<Row[]> {
+  async select(keys: readonly string[], lock: 'none' | 'wait' | 'at once'): Promise<Row[]> {
     const rows: Row[] = [];
     for (const collated of this.#inOrder(keys)) {
-      if (lock === 'skip' && this.#isTaken(collated)) continue;
+      if (lock === 'at once' && this.#isTaken(collated)) throw mysqlError('ER_LOCK_NOWAIT');
       if (lock !== 'none' && !(await this.#lockRow(collated))) continue;
       const found = this.#row(collated);
       if (found?.row === undefined) continue;
