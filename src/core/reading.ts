@@ -1,4 +1,5 @@
 /** What a read answers: an entry, where it came from, and how far it can be trusted. */
+import { NotFreshError } from '../errors.js';
 import type { Entry } from './entry.js';
 
 export type Tier = 'local' | 'redis' | 'mysql';
@@ -65,4 +66,13 @@ export class Reading {
   json<T = unknown>(): T | undefined {
     return this.entry.json as T | undefined; // the caller names the type it stored
   }
+}
+
+/** @param asOf after the wait; lower again only if history was rewritten since */
+export function assertReached(asOf: number, { minVersion = 0 }: ReadOptions): void {
+  if (asOf >= minVersion) return;
+  throw new NotFreshError(
+    `Expected version ${minVersion} within the read's time, got ${asOf} so far. Try again, or ` +
+      'check replication from data center A.',
+  );
 }

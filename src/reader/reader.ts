@@ -11,7 +11,7 @@ import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
 import type { Page, RebaseReason } from '../core/position.js';
-import { type Beginning, Reading, type ReadOptions } from '../core/reading.js';
+import { assertReached, type Beginning, Reading, type ReadOptions } from '../core/reading.js';
 import { NotFreshError, NotRunningError, UnavailableError } from '../errors.js';
 import type { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
@@ -195,7 +195,9 @@ export class Reader extends EventEmitter<ReaderEvents> {
       staleAtMs: this.#staleAtMs,
     };
     for (const [key, landing] of this.#loader.load(missing)) {
-      readings.set(key, await this.#arrival(key, deadline.bound(landing), from));
+      const reading = await this.#arrival(key, deadline.bound(landing), from);
+      assertReached(reading.asOf, options);
+      readings.set(key, reading);
     }
     return readings as Map<string, Reading>; // every missing key was set just now
   }
@@ -213,6 +215,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
       () => this.#parts.log.list(options.prefix, options.after, options.limit),
       (found) => found.asOf,
     );
+    assertReached(list.asOf, read);
     let bytes = 0;
     const kept = list.keys.filter((found, index) => {
       bytes += found.bytes;
@@ -220,7 +223,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
     });
     const readings = await this.getMany(
       kept.map((found) => found.key),
-      { timeoutMs: deadline.remainingMs },
+      { ...read, timeoutMs: deadline.remainingMs },
     );
     const next = kept.length < list.keys.length ? kept.at(-1)?.key : list.next;
     return { asOf: list.asOf, readings: [...readings.values()].filter((r) => r.found), next };
@@ -295,12 +298,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
     const holds = () =>
       this.#local.applied.version >= minVersion && reconciler.ageMs() <= maxStalenessMs;
     if (await this.#loop.until(holds, deadline.remainingMs)) return;
-    if (this.#local.applied.version < minVersion) {
-      throw new NotFreshError(
-        `Expected version ${minVersion} within the read's time, got ${this.#local.applied.version}` +
-          ' so far. Try again, or check replication from data center A.',
-      );
-    }
+    assertReached(this.#local.applied.version, options);
     throw new NotFreshError(
       `Expected to be at most ${maxStalenessMs} ms behind data center A, got ` +
         `${Math.round(reconciler.ageMs())} ms. Try again, or check replication and the heartbeat ` +

@@ -135,9 +135,9 @@ export class History {
     return this.#alike.get(this.collate(key)) ?? [];
   }
 
-  /** The head of what was committed by then. */
-  headAtMs(ms: number): number {
-    return indexAt(this.#committedAtMs, ms) + 1;
+  /** The head of what was committed before then. A heartbeat and a commit may share a millisecond. */
+  headBeforeMs(ms: number): number {
+    return indexAt(this.#committedAtMs, ms - 1) + 1;
   }
 
   keyAt(version: number): string | undefined {

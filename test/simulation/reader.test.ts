@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { NotRunningError } from '../../src/errors.js';
+import { NotFreshError, NotRunningError, UnavailableError } from '../../src/errors.js';
 import { drive } from './drive.js';
 import type { Instance } from './instance.js';
 import { settings } from './setting.js';
@@ -90,6 +90,28 @@ describe('the reader', () => {
     await stop();
     expect(instance().reader.peek('a')).toBeUndefined();
     await expect(read()).rejects.toThrow(NotRunningError);
+  });
+
+  test('a demanded version is in the answer, or there is none: history may be rewritten', async () => {
+    let crossed = 0;
+    for (let seed = 1; seed <= 30; seed += 1) {
+      world = new World({ seed, setting: { ...settings.calm, instances: 1, writers: 0 } });
+      await run(world.started());
+      await pass(500);
+      const minVersion = await change('a');
+      const reading = instance().reader.get('b', { minVersion });
+      reading.catch(() => undefined); // it is judged below
+      world.failOver(minVersion - 1);
+      world.reclone();
+      await pass(1_100); // until a heartbeat proves it
+      const applied = instance().reader.status().applied;
+      expect(applied).toBe(minVersion - 1);
+      const answer = await reading.catch((error: unknown) => error);
+      if (answer instanceof NotFreshError) crossed += 1;
+      else expect(answer).toBeInstanceOf(UnavailableError); // its connection was cut
+      await stop();
+    }
+    expect(crossed).toBeGreaterThan(0);
   });
 
   test('says which answers are stale, from the time of the heartbeat on', async () => {

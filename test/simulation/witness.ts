@@ -131,7 +131,7 @@ export class Witness {
       this.#broken('prompt', claim, `was at ${begun.applied} when the read began`);
     }
     const { minVersion = 0, completeToMs } = claim;
-    if (asOf < minVersion && minVersion <= shared) {
+    if (asOf < minVersion) {
       this.#broken('read-your-writes', claim, `asked for ${minVersion}`);
     }
     if (completeToMs !== undefined) this.#judgeFreshness(claim, history, completeToMs);
@@ -154,7 +154,7 @@ export class Witness {
   #judgeFreshness(claim: Claim, history: History, completeToMs: number): void {
     const source = this.#source();
     const shared = source === history ? Number.POSITIVE_INFINITY : source.sharedWith(history);
-    const change = source.changeAt(claim.key, source.headAtMs(completeToMs));
+    const change = source.changeAt(claim.key, source.headBeforeMs(completeToMs));
     if (change > Math.min(claim.asOf, shared)) {
       this.#broken('fresh', claim, `lacks ${change}, committed before ${completeToMs} ms`);
     }
