@@ -108,7 +108,7 @@ export class Writer {
     });
     this.#retries = new Counter({
       name: 'tidemark_write_retries_total',
-      help: 'Transactions tried again, by the code of the fault: a deadlock, a lost connection ...',
+      help: 'Transactions tried again, by the code of the fault',
       labelNames: ['reason'],
       registers: [this.metrics],
     });
