@@ -3,7 +3,8 @@
  *
  * A fill may read MySQL-B at a head that no page has reached yet. If data center A then fails over
  * and loses those changes, no page will ever name them, and what was cached would stay. So each such
- * head is remembered until the log either confirms it or shows another row in its place.
+ * head is remembered until the log either confirms it or shows another row in its place. A head whose
+ * row was missing (pruned) is remembered as that: a row that is gone comes back in another history only.
  */
 import { fingerprintOf, type LogSnapshot, type Position } from '../core/position.js';
 
@@ -26,7 +27,7 @@ export class Sightings {
     if (known !== undefined && fingerprint !== '' && known !== fingerprint) {
       this.#contradictedAt = Math.max(version, this.#contradictedAt ?? 0);
     }
-    if (known === undefined && fingerprint !== '' && this.#fingerprints.size < MOST) {
+    if (known === undefined && this.#fingerprints.size < MOST) {
       this.#fingerprints.set(version, fingerprint);
     }
   }

@@ -46,6 +46,11 @@ export const seeds: readonly FailedSeed[] = [
     found: "a lagging replica's older heartbeat calibrated anew what guards against a slow clock",
   },
   {
+    seed: 30018722,
+    steps: 400,
+    found: 'an answer read at a head whose row was missing from the log, held in the next history',
+  },
+  {
     seed: 400147,
     steps: 2_100,
     found: 'a load of an expired key, older than the entry that a rebase had pushed out meanwhile',
