@@ -7,7 +7,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Registry } from 'prom-client';
-import { TidemarkError } from '../errors.js';
+import { TidemarkError, UnavailableError } from '../errors.js';
+import { within } from '../within.js';
 import type { MaintenanceStatus } from '../writer/maintenance.js';
 import type { DeleteResult, PutResult, Writer } from '../writer/writer.js';
 import { parseBatchBody } from './batch-body.js';
@@ -223,7 +224,7 @@ function healthParts({ writer, maintenance }: WriteAppOptions) {
   return {
     faults: async () => {
       try {
-        await withinReadyTime(writer.head());
+        await within(writer.head(), READY_TIMEOUT_MS, lateForReady);
         return [];
       } catch (error) {
         return [
@@ -239,17 +240,8 @@ function healthParts({ writer, maintenance }: WriteAppOptions) {
   };
 }
 
-async function withinReadyTime(step: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    const error = new InvalidRequestError(
-      `Expected MySQL-A to answer within ${READY_TIMEOUT_MS} ms, it did not.`,
-    );
-    timer = setTimeout(() => reject(error), READY_TIMEOUT_MS);
-  });
-  try {
-    await Promise.race([step, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function lateForReady(): Error {
+  return new UnavailableError(
+    `Expected MySQL-A to answer within ${READY_TIMEOUT_MS} ms, it did not. Check that it runs.`,
+  );
 }

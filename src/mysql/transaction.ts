@@ -10,6 +10,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
+import { within } from '../within.js';
 import { mayRetry, wasRolledBack } from './write-fault.js';
 
 export type SqlValue = string | number;
@@ -236,9 +237,6 @@ export class Deadline {
   }
 
   race<T>(step: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(this.lateError), this.remainingMs);
-      step.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+    return within(step, this.remainingMs, () => this.lateError);
   }
 }
