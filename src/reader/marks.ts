@@ -115,15 +115,12 @@ export class Marks {
     return { stored, state: 'lost', reason: 'regressed' };
   }
 
-  /** Applies a page to the buckets whose marks stand in it. */
+  /** Applies a page to the buckets whose marks stand in it; another instance may be first. */
   async apply(marks: readonly StoredMark[], { page, entries }: LoadedPage): Promise<void> {
     try {
-      for (const { bucket, mark } of marks) {
-        if (mark === undefined) continue;
-        const reply = await this.#redis.apply(bucket, mark.generation, page, entries);
-        if (reply === 'applied' || reply === 'done') {
-          this.#versions.set(bucket, Math.max(page.to.version, mark.position.version));
-        }
+      for (const stored of marks) {
+        const isApplied = await this.#redis.apply(stored, page.to, entries);
+        if (isApplied) this.#versions.set(stored.bucket, page.to.version);
       }
     } catch (error) {
       this.#options.onFault(error);

@@ -41,7 +41,6 @@ export interface StoredMark {
   readonly mark: Mark | undefined;
 }
 
-export type ApplyReply = 'applied' | 'done' | 'behind' | 'generation';
 export type FillReply = 'stored' | 'replaced' | 'refused' | 'generation';
 
 type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
@@ -119,27 +118,28 @@ export class RedisTier {
     return (await this.#call(() => this.#client.tidemarkBegin(...args))) === 'begun';
   }
 
-  /** Writes the entries that fall into `bucket` and moves its mark from `from` to `to`. `entries`
-   * holds every key that the page changed, read at `to` or later. */
+  /** Writes the entries that fall into the bucket of `stored` and moves its mark to `to`, unless
+   * the mark is no longer `stored`. `entries` holds every key that changed from the mark's position
+   * to `to`, read at `to` or later. */
   async apply(
-    bucket: number,
-    generation: string,
-    page: { readonly from: Position; readonly to: Position },
+    { bucket, raw, mark }: StoredMark,
+    to: Position,
     entries: ReadonlyMap<string, Entry>,
-  ): Promise<ApplyReply> {
+  ): Promise<boolean> {
+    if (mark === undefined) return false;
+    const { generation } = mark;
     const mine = [...entries].filter(([key]) => bucketOf(key, this.#options.buckets) === bucket);
     const keys = [this.#markKey(bucket), ...mine.map(([key]) => this.#entryKey(key, generation))];
-    const mark = encodeMark({ generation, position: page.to });
-    const args = [generation, page.from.version, page.to.version, mark];
+    const args = [raw, encodeMark({ generation, position: to })];
     const values = mine.flatMap(([, entry]) => [
       this.#ttlMs(entry),
-      isTruthAt(entry, page.to.version) ? encodeEntry(entry) : REMOVED,
+      isTruthAt(entry, to.version) ? encodeEntry(entry) : REMOVED,
     ]);
     const reply = await this.#call(
       () => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),
       this.#options.timeoutMs * APPLY_TIMEOUTS,
     );
-    return reply as ApplyReply; // the replies of apply.lua
+    return reply === 'applied';
   }
 
   /** The entries of the adopted generation that are there, each as of its bucket's mark. Whether

@@ -62,7 +62,6 @@ const at = (version: number): Position => ({ version, fingerprint: `f${version}`
 const value = (version: number) => new Entry(at(8), version, Buffer.from(`"${version}"`));
 /** It may have changed after the end of the page: `apply` removes it. */
 const ahead = new Entry(at(20), 15, Buffer.from('"ahead"'));
-const page = { from: at(7), to: at(8) };
 const NO_MEMORY = { name: 'ReplyError', message: expect.stringMatching(/OOM command not allowed/) };
 
 describe.each(worlds)('%s without memory', (_name, makeWorld) => {
@@ -92,6 +91,12 @@ describe.each(worlds)('%s without memory', (_name, makeWorld) => {
   });
   afterAll(() => world.setFull(false));
 
+  async function apply(entries: Map<string, Entry>): Promise<boolean> {
+    const [stored] = await tier.marks();
+    if (stored === undefined) throw new Error('Expected a mark for the one bucket, got none');
+    return tier.apply(stored, at(8), entries);
+  }
+
   /** The mark's version, and the versions of the entries a and b. */
   async function state(): Promise<(number | undefined)[]> {
     const [stored] = await tier.marks();
@@ -104,7 +109,7 @@ describe.each(worlds)('%s without memory', (_name, makeWorld) => {
       ['a', value(8)],
       ['b', ahead],
     ]);
-    await expect(tier.apply(0, 'g', page, entries)).rejects.toMatchObject(NO_MEMORY);
+    await expect(apply(entries)).rejects.toMatchObject(NO_MEMORY);
     expect(await state()).toEqual([7, 5, 5]);
   });
 
@@ -113,12 +118,12 @@ describe.each(worlds)('%s without memory', (_name, makeWorld) => {
       ['b', ahead],
       ['a', value(8)],
     ]);
-    expect(await tier.apply(0, 'g', page, entries)).toBe('applied');
+    expect(await apply(entries)).toBe(true);
     expect(await state()).toEqual([8, 8, undefined]);
   });
 
   test('refuses an empty page, a fill and a generation', async () => {
-    await expect(tier.apply(0, 'g', page, new Map())).rejects.toMatchObject(NO_MEMORY);
+    await expect(apply(new Map())).rejects.toMatchObject(NO_MEMORY);
     await expect(tier.fill('a', value(7), 'g')).rejects.toMatchObject(NO_MEMORY);
     const [stored] = await tier.marks();
     if (stored === undefined) throw new Error('Expected a mark for the one bucket, got none');

@@ -53,7 +53,6 @@ const at = (version: number): Position => ({ version, fingerprint: `f${version}`
 const value = (asOf: number, version: number, text = `"${version}"`) =>
   new Entry(at(asOf), version, Buffer.from(text));
 const absence = (asOf: number) => new Entry(at(asOf), 0, null);
-const page = (from: number, to: number) => ({ from: at(from), to: at(to) });
 
 describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
   let world: World;
@@ -82,6 +81,13 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     return found[0] ?? '';
   }
 
+  /** Applies `entries` to what the mark of bucket 0 is now. */
+  async function apply(to: number, entries: Map<string, Entry>): Promise<boolean> {
+    const [stored] = await tier.marks();
+    if (stored === undefined) throw new Error('Expected a mark, got none');
+    return tier.apply(stored, at(to), entries);
+  }
+
   test('begins a generation once, for who saw the mark as it is', async () => {
     const [missing] = await tier.marks();
     expect(missing).toEqual({ bucket: 0, raw: '', mark: undefined });
@@ -101,53 +107,49 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
       ['a', value(9, 8)],
       ['gone', absence(9)],
     ]);
-    expect(await tier.apply(0, 'g', page(7, 9), entries)).toBe('applied');
+    expect(await apply(9, entries)).toBe(true);
     expect((await tier.marks())[0]?.mark?.position).toEqual(at(9));
     expect(await read('a')).toEqual(value(9, 8));
     expect(await read('gone')).toEqual(absence(9));
-    expect(await tier.apply(0, 'g', page(9, 12), new Map())).toBe('applied');
+    expect(await apply(12, new Map())).toBe(true);
     expect((await read('a'))?.asOf).toBe(12);
   });
 
-  test('applies a page that the mark is within, and none that others applied before', async () => {
+  test('applies a page once, to the mark that the caller judged', async () => {
     await begun(9);
-    expect(await tier.apply(0, 'g', page(9, 10), new Map([['a', value(10, 10)]]))).toBe('applied');
-    expect(await tier.apply(0, 'g', page(9, 10), new Map([['a', value(10, 2)]]))).toBe('done');
-    expect(await tier.apply(0, 'g', page(2, 9), new Map([['a', value(10, 2)]]))).toBe('done');
+    const [stored] = await tier.marks();
+    if (stored === undefined) throw new Error('Expected a mark, got none');
+    expect(await tier.apply(stored, at(10), new Map([['a', value(10, 10)]]))).toBe(true);
+    expect(await tier.apply(stored, at(10), new Map([['a', value(10, 2)]]))).toBe(false);
+    expect(await tier.apply(stored, at(12), new Map([['a', value(12, 2)]]))).toBe(false);
     expect((await read('a'))?.version).toBe(10);
-    expect(await tier.apply(0, 'g', page(9, 100), new Map([['a', value(100, 99)]]))).toBe(
-      'applied',
-    );
+    expect((await tier.marks())[0]?.mark?.position).toEqual(at(10));
+    expect(await apply(100, new Map([['a', value(100, 99)]]))).toBe(true);
     expect((await read('a'))?.version).toBe(99);
   });
 
-  test('refuses a page that starts after the mark, which would leave a gap', async () => {
-    await begun(9);
-    const entries = new Map([['a', value(12, 11)]]);
-    expect(await tier.apply(0, 'g', page(10, 12), entries)).toBe('behind');
-    expect(await read('a')).toBeUndefined();
-    expect((await tier.marks())[0]?.mark?.position).toEqual(at(9));
-  });
-
-  test('refuses what belongs to another generation', async () => {
+  test('refuses what belongs to another generation, or to none', async () => {
     const entries = new Map([['a', value(9, 8)]]);
-    expect(await tier.apply(0, 'g', page(7, 9), entries)).toBe('generation');
+    expect(await apply(9, entries)).toBe(false);
     expect(await tier.fill('a', value(9, 8), 'g')).toBe('generation');
     await begun(7);
-    expect(await tier.apply(0, 'other', page(7, 9), entries)).toBe('generation');
-    expect(await tier.fill('a', value(9, 5), 'other')).toBe('generation');
+    const [stored] = await tier.marks();
+    if (stored === undefined) throw new Error('Expected a mark, got none');
+    expect(await tier.begin(stored, 'next', at(7))).toBe(true);
+    expect(await tier.apply(stored, at(9), entries)).toBe(false);
+    expect(await tier.fill('a', value(9, 5), 'g')).toBe('generation');
     expect(await read('a')).toBeUndefined();
   });
 
   test('removes an entry that may have changed after the end of the page', async () => {
     await begun(7);
-    expect(await tier.apply(0, 'g', page(7, 8), new Map([['a', value(8, 8)]]))).toBe('applied');
+    expect(await apply(8, new Map([['a', value(8, 8)]]))).toBe(true);
     const ahead = new Map([
       ['a', value(20, 15)],
       ['b', value(20, 10)],
       ['c', absence(20)],
     ]);
-    expect(await tier.apply(0, 'g', page(8, 10), ahead)).toBe('applied');
+    expect(await apply(10, ahead)).toBe(true);
     expect(await read('a')).toBeUndefined();
     expect(await read('b')).toEqual(value(10, 10));
     expect(await read('c')).toBeUndefined();
@@ -233,7 +235,9 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
       divided.adopt(stored.bucket, `g${stored.bucket}`);
     }
     const entries = new Map(keys.map((key) => [key, value(9, 9)]));
-    expect(await divided.apply(2, 'g2', page(7, 9), entries)).toBe('applied');
+    const [, , third] = await divided.marks();
+    if (third === undefined) throw new Error('Expected four marks');
+    expect(await divided.apply(third, at(9), entries)).toBe(true);
     const versions = (await divided.marks()).map(({ mark }) => mark?.position.version);
     expect(versions).toEqual([7, 7, 9, 7]);
     const found = await divided.read(keys);
@@ -254,15 +258,18 @@ describe.runIf(real !== undefined)('the Redis tier over a real Redis only', () =
     await list(mark);
     const [stored] = await tier.marks();
     expect(stored).toEqual({ bucket: 0, raw: '', mark: undefined });
-    expect(await tier.apply(0, 'g', page(7, 8), new Map())).toBe('generation');
-    if (stored !== undefined) expect(await tier.begin(stored, 'g', at(7))).toBe(true);
+    if (stored === undefined) throw new Error('Expected a mark, got none');
+    expect(await tier.apply(stored, at(8), new Map())).toBe(false);
+    expect(await tier.begin(stored, 'g', at(7))).toBe(true);
     tier.adopt(0, 'g');
     await list(entry);
     expect((await tier.read(['k'])).size).toBe(0);
     expect(await tier.fill('k', value(7, 7), 'g')).toBe('replaced');
     expect(tier.corruptEntries).toBe(1);
     await list(entry);
-    expect(await tier.apply(0, 'g', page(7, 8), new Map([['k', value(8, 8)]]))).toBe('applied');
+    const [begun] = await tier.marks();
+    if (begun === undefined) throw new Error('Expected a mark, got none');
+    expect(await tier.apply(begun, at(8), new Map([['k', value(8, 8)]]))).toBe(true);
     expect((await tier.read(['k'])).get('k')?.version).toBe(8);
   });
 
@@ -276,7 +283,8 @@ describe.runIf(real !== undefined)('the Redis tier over a real Redis only', () =
       ['applied', value(8, 8)],
       ['absent', absence(8)],
     ]);
-    await tier.apply(0, 'g', page(7, 8), entries);
+    const [begun] = await tier.marks();
+    if (begun !== undefined) await tier.apply(begun, at(8), entries);
     await tier.fill('filled', value(8, 1), 'g');
     const leftMs = (name: string) => client.pttl(`${prefix}:{configs:0}:${name}`);
     expect(await leftMs('mark')).toBe(-1);

@@ -27,31 +27,23 @@ export const redisMutants: readonly Mutant[] = [
     budget,
   },
   {
-    name: 'apply-to-any-generation',
-    wrong: 'a page is applied whatever generation the mark has',
+    name: 'apply-to-any-mark',
+    wrong: 'a page is applied whatever the mark is by now',
     file: APPLY,
-    find: "if generation ~= ARGV[1] then return 'generation' end",
-    replace: "if version == nil then return 'generation' end",
-    guarantees: WRONG_VALUES,
-    budget: inSimulation('three', { faults: ['redis'] }),
-  },
-  {
-    name: 'apply-over-a-gap',
-    wrong: 'a page is applied to a mark that is before its start',
-    file: APPLY,
-    find: "if version < tonumber(ARGV[2]) then return 'behind' end",
+    find: "if mark ~= ARGV[1] then return 'changed' end",
     replace: '',
     guarantees: WRONG_VALUES,
     budget: inSimulation('three', { faults: ['redis'] }),
   },
   {
-    name: 'apply-again',
-    wrong: 'a page that was applied already is applied again and moves the mark back',
+    name: 'apply-to-any-version',
+    wrong: 'a page is applied to any mark of its generation',
     file: APPLY,
-    find: "if version >= tonumber(ARGV[3]) then return 'done' end",
-    replace: '',
+    find: "if mark ~= ARGV[1] then return 'changed' end",
+    replace: `local generation = string.match(ARGV[1], '^%S+')
+if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     guarantees: WRONG_VALUES,
-    budget,
+    budget: inSimulation('three', { faults: ['redis'] }),
   },
   {
     name: 'apply-keeps-what-it-should-remove',
@@ -75,7 +67,7 @@ export const redisMutants: readonly Mutant[] = [
     name: 'apply-does-not-move-the-mark',
     wrong: 'entries are written, the mark stays: it vouches for newer entries as if they were old',
     file: APPLY,
-    find: "redis.call('SET', KEYS[1], ARGV[4])",
+    find: "redis.call('SET', KEYS[1], ARGV[2])",
     replace: '',
     guarantees: [...WRONG_VALUES, 'available'],
     budget,
@@ -88,7 +80,7 @@ export const redisMutants: readonly Mutant[] = [
     replace: `async () => {
         const reply = await this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
         if (reply !== 'applied' || keys.length === 1) return reply;
-        const again = [generation, page.from.version, page.to.version + 1, mark];
+        const again = [args[1] ?? '', args[1] ?? ''];
         return this.#client.tidemarkApply(keys.length, ...keys, ...again, ...values);
       },`,
     guarantees: WRONG_VALUES,
@@ -100,8 +92,7 @@ export const redisMutants: readonly Mutant[] = [
     file: TIER,
     find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),',
     replace: `async () => {
-        const old = encodeMark({ generation, position: page.from });
-        const first = [generation, page.from.version, page.to.version, old];
+        const first = [raw, raw];
         const reply = await this.#client.tidemarkApply(keys.length, ...keys, ...first, ...values);
         if (reply !== 'applied') return reply;
         return this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
@@ -113,7 +104,7 @@ export const redisMutants: readonly Mutant[] = [
     name: 'apply-newer-than-the-mark',
     wrong: 'a page brings entries that changed after its end, as if they were the truth there',
     file: TIER,
-    find: 'isTruthAt(entry, page.to.version) ? encodeEntry(entry) : REMOVED',
+    find: 'isTruthAt(entry, to.version) ? encodeEntry(entry) : REMOVED',
     replace: 'encodeEntry(entry)',
     guarantees: WRONG_VALUES,
     budget,
