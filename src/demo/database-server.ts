@@ -145,7 +145,7 @@ export class Database implements DatabaseServer {
     const connection = await createConnection({
       ...this.endpoint,
       database,
-      connectTimeout: 2_000,
+      connectTimeout: 15_000,
     });
     connection.on('error', () => {}); // a killed server: the pending query reports it
     try {

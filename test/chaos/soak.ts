@@ -4,6 +4,9 @@
  * was violated, 2 when a run itself failed and none was.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
@@ -50,6 +53,7 @@ const flags = new Command('soak')
   .opts<Flags>();
 
 const running = new Set<ChildProcess>();
+const logs = mkdtempSync(join(tmpdir(), 'tidemark-soak-'));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     jobs.length = 0;
@@ -61,6 +65,7 @@ const jobs: Job[] = flags.flavors
   .flatMap((flavor) => flags.redis.map((redis) => ({ flavor, redis })))
   .map((what, index) => ({ ...what, seed: flags.seed + index }));
 const results: Done[] = [];
+say(`All that the runs say is in ${logs}.`);
 await Promise.all(Array.from({ length: flags.parallel }, work));
 for (const line of table(results)) say(line);
 for (const done of results) if (done.status !== 0) tellFailure(done);
@@ -90,16 +95,19 @@ async function runOne(job: Job): Promise<Done> {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
+  const log = createWriteStream(join(logs, `${job.seed}-${job.flavor}-${job.redis}.log`));
   const lastLines: string[] = [];
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`);
       lastLines.push(line);
       if (lastLines.length > LAST_LINES) lastLines.shift();
     });
   }
   const status = await ended;
   running.delete(child);
+  log.end();
   return { ...job, status, summary: summaryIn(lastLines.at(-1)), lastLines };
 }
 
