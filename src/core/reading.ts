@@ -1,6 +1,7 @@
 /** What a read answers: an entry, where it came from, and how far it can be trusted. */
 import { NotFreshError } from '../errors.js';
 import type { Entry } from './entry.js';
+import type { Position } from './position.js';
 
 export type Tier = 'local' | 'redis' | 'mysql';
 
@@ -13,33 +14,40 @@ export interface ReadOptions {
   readonly timeoutMs?: number;
 }
 
-/** How an instance stood when a read began to load. */
-export interface Beginning {
-  readonly asOf: number;
+/** How an instance stands, until the next page or heartbeat. */
+export interface Standing {
+  /** Up to where its local tier is coherent. */
+  readonly applied: Position;
   /** How often history had been rewritten. */
   readonly rewrites: number;
-  /** The monotonic time from which on what it knew counts as stale. */
+  /** The monotonic time from which on what it knows counts as stale. */
   readonly staleAtMs: number;
+  readonly monotonicMs: () => number;
 }
 
+/** Made for each read, so it holds little, and works out the rest when it is asked for it. */
 export class Reading {
   /**
-   * @param asOf the position in the log at which this is the truth, at least the entry's own
-   * @param staleAtMs the monotonic time from which on what is known here counts as stale
+   * @param trueAt a position in the log at which this is the truth, beside the entry's own
+   * @param standing by which it is judged whether this is stale
    */
   constructor(
     readonly key: string,
     private readonly entry: Entry,
-    readonly asOf: number,
     readonly tier: Tier,
-    private readonly staleAtMs: number,
-    private readonly monotonicMs: () => number,
+    private readonly trueAt: number,
+    private readonly standing: Standing,
   ) {}
+
+  /** The newest position in the log at which this is known to be the truth. */
+  get asOf(): number {
+    return Math.max(this.entry.asOf, this.trueAt);
+  }
 
   /** Whether the instance cannot prove that this is recent (see `staleAfterMs`). Judged by what was
    * known when it was read, at the time of asking: a reading grows stale, and never fresh again. */
   get stale(): boolean {
-    return this.monotonicMs() > this.staleAtMs;
+    return this.standing.monotonicMs() > this.standing.staleAtMs;
   }
 
   get found(): boolean {
@@ -75,4 +83,9 @@ export function assertReached(asOf: number, { minVersion = 0 }: ReadOptions): vo
     `Expected version ${minVersion} within the read's time, got ${asOf} so far. Try again, or ` +
       'check replication from data center A.',
   );
+}
+
+/** Whether a caller demands more than an ordinary read. */
+export function needsWait(options: ReadOptions): boolean {
+  return options.minVersion !== undefined || options.maxStalenessMs !== undefined;
 }

@@ -1,6 +1,7 @@
 /**
  * The loader: what happens on a local miss. One load per key at a time: Redis first, MySQL-B for
- * what Redis does not have or cannot vouch for, and a fill of Redis that no read waits for.
+ * what Redis does not have or cannot vouch for, and a fill of Redis that no read waits for. The loads
+ * of one turn of the event loop are asked for together.
  *
  * Invariant: what a load brings is at least as recent as what the instance required when the load
  * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
@@ -43,13 +44,34 @@ export interface LoaderOptions {
 /** More could not be loaded within a read's time, and each costs memory. */
 export const MAX_KEYS_IN_FLIGHT = 10_000;
 
+/** Keys that are asked for at once: a few values of the largest size must not fill the memory. */
+const MOST_TOGETHER = 64;
 const FIRST_RETRY_MS = 4;
 const MAX_RETRY_MS = 100;
+
+const NOBODY_YET = (): void => undefined;
+
+/** The load of one key: its flight, and the promise of those who wait for it. */
+class Load {
+  succeed: (loaded: Loaded | Promise<Loaded>) => void = NOBODY_YET;
+  fail: (error: unknown) => void = NOBODY_YET;
+  readonly landing = new Promise<Loaded>((resolve, reject) => {
+    this.succeed = resolve;
+    this.fail = reject;
+  });
+  readonly flight: Flight<Loaded>;
+
+  constructor(key: string, local: LocalTier<Loaded>) {
+    this.flight = local.takeOff(key, this.landing);
+  }
+}
 
 export class Loader {
   readonly #options: LoaderOptions;
   readonly #local: LocalTier<Loaded>;
   readonly #mysql: BulkheadPolicy;
+  /** They depart together: when the event loop has turned, or as soon as there are enough. */
+  #boarding: Load[] = [];
 
   constructor(options: LoaderOptions) {
     this.#options = options;
@@ -57,86 +79,91 @@ export class Loader {
     this.#mysql = bulkhead(Math.max(1, options.mysqlConnections - 1), MAX_KEYS_IN_FLIGHT);
   }
 
-  /** Joins the loads of `keys` that are in flight, and starts one load for all the others. */
-  load(keys: readonly string[]): Map<string, Promise<Loaded>> {
-    const landings = new Map<string, Promise<Loaded>>();
-    const free: string[] = [];
-    for (const key of keys) {
-      const flight = this.#local.flight(key);
-      if (flight === undefined) free.push(key);
-      else landings.set(key, flight.landing);
-    }
-    if (this.#local.flights + free.length > MAX_KEYS_IN_FLIGHT) {
-      const refusal = Promise.reject(this.#refused());
-      refusal.catch(() => undefined); // whoever waits for it hears of it
-      for (const key of free) landings.set(key, refusal);
-    } else if (free.length > 0) {
-      const loading = this.#loadAll(free);
-      for (const key of free) landings.set(key, this.#takeOff(key, loading));
-    }
-    return landings;
+  /** Joins the load of `key` that is in flight, or starts one. The promise is not to be dropped:
+   * it may be rejected. */
+  load(key: string): Promise<Loaded> {
+    const flight = this.#local.flight(key);
+    if (flight !== undefined) return flight.landing;
+    if (this.#local.flights >= MAX_KEYS_IN_FLIGHT) return Promise.reject(this.#refused());
+    const load = new Load(key, this.#local);
+    if (this.#boarding.push(load) === 1) setImmediate(() => this.#depart());
+    if (this.#boarding.length === MOST_TOGETHER) this.#depart();
+    return load.landing;
   }
 
-  #takeOff(key: string, loading: Promise<Map<string, Loaded>>): Promise<Loaded> {
-    const landing = loading.then(
-      (all) =>
-        isOutdated(flight, all.get(key))
-          ? this.#loadAgain(flight)
-          : this.#land(flight, all.get(key)),
-      (error) => {
-        this.#local.land(flight, undefined);
-        throw error;
-      },
-    );
-    const flight = this.#local.takeOff(key, landing);
-    landing.catch(() => undefined); // whoever waits for it hears of it; perhaps no one does
-    return landing;
+  #depart(): void {
+    const loads = this.#boarding;
+    this.#boarding = [];
+    if (loads.length > 0) void this.#loadAll(loads);
   }
 
-  /** Its answer is not given. */
-  async #loadAgain(flight: Flight<Loaded>): Promise<Loaded> {
-    this.#local.land(flight, undefined);
-    const landing = this.load([flight.key]).get(flight.key);
-    if (landing === undefined) throw new UnavailableError('Expected a load, got none. Try again.');
-    return await landing;
-  }
-
-  #land(flight: Flight<Loaded>, loaded: Loaded | undefined): Loaded {
-    const newest = this.#local.land(flight, loaded?.entry);
-    if (loaded === undefined || newest === undefined) {
-      throw new UnavailableError('Expected an answer for each key asked for, got one too few.');
-    }
-    return newest === loaded.entry ? loaded : { entry: newest, tier: loaded.tier };
-  }
-
-  async #loadAll(keys: readonly string[]): Promise<Map<string, Loaded>> {
-    const generations = new Map(keys.map((key) => [key, this.#options.redis.generationFor(key)]));
-    const loaded = await this.#readRedis(keys);
-    const rest = keys.filter((key) => !loaded.has(key));
-    if (rest.length === 0) return loaded;
-    const entries = await this.recent(
-      () => this.#options.log.fetch(rest),
-      (fetched) => Math.min(...[...fetched.values()].map((entry) => entry.asOf)),
-    );
-    for (const [key, entry] of entries) {
-      loaded.set(key, { entry, tier: 'mysql' });
-      this.#fillRedis(key, entry, generations.get(key));
-    }
-    return loaded;
-  }
-
-  /** What Redis can vouch for. A Redis that fails is a miss. */
-  async #readRedis(keys: readonly string[]): Promise<Map<string, Loaded>> {
-    const loaded = new Map<string, Loaded>();
-    const requiredAsOf = this.#local.requiredAsOf;
+  /** Settles all of `loads`, and does not fail. */
+  async #loadAll(loads: readonly Load[]): Promise<void> {
+    const missed = await this.#loadFromRedis(loads);
+    if (missed.length === 0) return;
+    const keys = missed.map(({ flight }) => flight.key);
+    const generations = missed.map(({ flight }) => this.#options.redis.generationFor(flight.key));
     try {
-      for (const [key, entry] of await this.#options.redis.read(keys)) {
-        if (answersRead(entry.asOf, requiredAsOf)) loaded.set(key, { entry, tier: 'redis' });
+      const entries = await this.recent(
+        () => this.#options.log.fetch(keys),
+        (fetched) => Math.min(...[...fetched.values()].map((entry) => entry.asOf)),
+      );
+      for (const [index, load] of missed.entries()) {
+        const entry = entries.get(load.flight.key);
+        this.#arrive(load, entry, 'mysql');
+        if (entry !== undefined) this.#fillRedis(load.flight.key, entry, generations[index]);
       }
     } catch (error) {
-      this.#options.onRedisFault(error);
+      for (const load of missed) {
+        this.#local.land(load.flight, undefined);
+        load.fail(error);
+      }
     }
-    return loaded;
+  }
+
+  /** Settles those that Redis can vouch for, and returns the others. A bucket that fails is a miss
+   * of its keys. */
+  async #loadFromRedis(loads: readonly Load[]): Promise<readonly Load[]> {
+    const { redis, onRedisFault } = this.#options;
+    const requiredAsOf = this.#local.requiredAsOf;
+    const buckets = new Map<number, Load[]>();
+    for (const load of loads) {
+      const bucket = redis.bucketOf(load.flight.key);
+      const others = buckets.get(bucket);
+      if (others === undefined) buckets.set(bucket, [load]);
+      else others.push(load);
+    }
+    const missed: Load[] = [];
+    const ask = async (bucket: number, mine: readonly Load[]) => {
+      const keys = mine.map(({ flight }) => flight.key);
+      const found = await redis.read(bucket, keys).catch((error: unknown) => {
+        onRedisFault(error);
+        return [];
+      });
+      for (const [index, load] of mine.entries()) {
+        const entry = found[index];
+        if (entry === undefined || !answersRead(entry.asOf, requiredAsOf)) missed.push(load);
+        else this.#arrive(load, entry, 'redis');
+      }
+    };
+    await Promise.all([...buckets].map(([bucket, mine]) => ask(bucket, mine)));
+    return missed;
+  }
+
+  /** A load's end, unless its answer cannot be given: then it starts again. */
+  #arrive(load: Load, entry: Entry | undefined, tier: Loaded['tier']): void {
+    const { flight } = load;
+    if (isOutdated(flight, entry)) {
+      this.#local.land(flight, undefined);
+      load.succeed(this.load(flight.key));
+      return;
+    }
+    const newest = this.#local.land(flight, entry);
+    if (newest === undefined) {
+      load.fail(
+        new UnavailableError('Expected an answer for each key asked for, got one too few.'),
+      );
+    } else load.succeed({ entry: newest, tier });
   }
 
   /** Asks until the answer is as recent as this instance requires.
@@ -189,6 +216,6 @@ export class Loader {
 
 /** Whether history was rewritten while a load was in flight (nobody knows of which one its answer
  * is), or its key was answered with something newer, which has been pushed out since. */
-function isOutdated(flight: Flight<Loaded>, loaded: Loaded | undefined): boolean {
-  return flight.foreign || (loaded !== undefined && loaded.entry.asOf < flight.overtakenAsOf);
+function isOutdated(flight: Flight<Loaded>, entry: Entry | undefined): boolean {
+  return flight.foreign || (entry !== undefined && entry.asOf < flight.overtakenAsOf);
 }

@@ -11,7 +11,13 @@ import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
 import type { Page, RebaseReason } from '../core/position.js';
-import { assertReached, type Beginning, Reading, type ReadOptions } from '../core/reading.js';
+import {
+  assertReached,
+  needsWait,
+  Reading,
+  type ReadOptions,
+  type Standing,
+} from '../core/reading.js';
 import { NotFreshError, NotRunningError, UnavailableError } from '../errors.js';
 import type { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
@@ -90,8 +96,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
   readonly #metrics: ReaderMetrics;
   #ready = false;
   #startedAtMs: number | undefined;
-  /** The monotonic time from which on what this instance knows counts as stale. */
-  #staleAtMs = 0;
+  #lastStanding: Standing;
   #quietUntilMs = 0;
   #closed: Promise<void> | undefined;
 
@@ -99,6 +104,12 @@ export class Reader extends EventEmitter<ReaderEvents> {
     super();
     this.#parts = parts;
     this.#local = parts.local;
+    this.#lastStanding = {
+      applied: parts.local.applied,
+      rewrites: 0,
+      staleAtMs: 0,
+      monotonicMs: parts.monotonicMs,
+    };
     this.#metrics = new ReaderMetrics(parts);
     this.#loop = new PollLoop({
       turn: () => {
@@ -156,19 +167,29 @@ export class Reader extends EventEmitter<ReaderEvents> {
     const entry = this.#local.get(key);
     if (entry === undefined || this.#closed !== undefined) return undefined;
     this.#metrics.hits.local += 1;
-    return this.#localReading(key, entry);
+    return this.#localReading(key, entry, this.#standing());
   }
 
   /** One key. An absent key is an answer, too (`found` is false).
    * @throws InvalidKeyError, NotFreshError (`minVersion`, `maxStalenessMs` not met in time),
-   * UnavailableError (no tier could answer), NotRunningError */
-  async get(key: string, options: ReadOptions = {}): Promise<Reading> {
-    const hit = needsWait(options) ? undefined : this.peek(key);
-    if (hit !== undefined) return hit;
-    const readings = await this.getMany([key], options);
-    const reading = readings.get(key);
-    if (reading === undefined)
-      throw new UnavailableError(`Expected an answer for one key, got none`);
+   * UnavailableError (no tier could answer), NotRunningError; all of them by the promise */
+  get(key: string, options?: ReadOptions): Promise<Reading> {
+    // Not an async function: a local hit would pay more for that than for all the rest.
+    const hit = options === undefined || !needsWait(options) ? this.peek(key) : undefined;
+    return hit === undefined ? this.#getSlowly(key, options ?? {}) : Promise.resolve(hit);
+  }
+
+  async #getSlowly(key: string, options: ReadOptions): Promise<Reading> {
+    assertKey(key);
+    this.#assertStarted();
+    const deadline = this.#deadlineOf(options);
+    if (needsWait(options)) {
+      await this.#waitFor(options, deadline);
+      const hit = this.peek(key);
+      if (hit !== undefined) return hit;
+    }
+    const reading = await this.#arrival(key, deadline, this.#standing());
+    assertReached(reading.asOf, options);
     return reading;
   }
 
@@ -179,27 +200,20 @@ export class Reader extends EventEmitter<ReaderEvents> {
     this.#assertStarted();
     const deadline = this.#deadlineOf(options);
     await this.#waitFor(options, deadline);
-    const missing: string[] = [];
+    const standing = this.#standing();
+    const arrivals: Promise<Reading>[] = [];
     const readings = new Map<string, Reading | undefined>();
     for (const key of keys) {
+      if (readings.has(key)) continue;
       const hit = this.peek(key);
-      if (hit === undefined && !readings.has(key)) missing.push(key);
       readings.set(key, hit);
+      if (hit === undefined) arrivals.push(this.#arrival(key, deadline, standing));
     }
-    if (missing.length === 0) return readings as Map<string, Reading>; // every key was hit
-    // A load that was in flight already is joined only while its key did not change: what it brings
-    // is the truth as of now, even if it read before.
-    const from: Beginning = {
-      asOf: this.#local.applied.version,
-      rewrites: this.#local.rewrites,
-      staleAtMs: this.#staleAtMs,
-    };
-    for (const [key, landing] of this.#loader.load(missing)) {
-      const reading = await this.#arrival(key, deadline.bound(landing), from);
+    for (const reading of await Promise.all(arrivals)) {
       assertReached(reading.asOf, options);
-      readings.set(key, reading);
+      readings.set(reading.key, reading);
     }
-    return readings as Map<string, Reading>; // every missing key was set just now
+    return readings as Map<string, Reading>; // every key was hit, or has arrived
   }
 
   /** Keys that begin with `prefix`, in the table's order. The list of keys is one snapshot of
@@ -271,22 +285,25 @@ export class Reader extends EventEmitter<ReaderEvents> {
     };
   }
 
-  /** The answer of one load; an expired local entry when it fails. */
-  async #arrival(key: string, loaded: Promise<Loaded>, from: Beginning): Promise<Reading> {
+  /** The answer of one load; an expired local entry when it fails.
+   * @param from how the instance stood when the read began: a load that was in flight already is
+   * joined only while its key did not change, so what it brings is the truth as of now, even if it
+   * read before */
+  async #arrival(key: string, deadline: Deadline, from: Standing): Promise<Reading> {
     try {
-      const { entry, tier } = await loaded;
+      const { entry, tier } = await deadline.bound(this.#loader.load(key));
       this.#metrics.hits[tier] += 1;
-      const isSameHistory = from.rewrites === this.#local.rewrites;
-      const asOf = isSameHistory ? Math.max(entry.asOf, from.asOf) : entry.asOf;
+      const now = this.#standing();
+      const isSameHistory = from.rewrites === now.rewrites;
+      const trueAt = isSameHistory ? from.applied.version : entry.asOf;
       // What this instance has learned since then is not in an answer from before it.
-      const isRecent = isSameHistory && asOf >= this.#local.applied.version;
-      const staleAtMs = isRecent ? this.#staleAtMs : from.staleAtMs;
-      return new Reading(key, entry, asOf, tier, staleAtMs, this.#parts.monotonicMs);
+      const isRecent = isSameHistory && Math.max(entry.asOf, trueAt) >= now.applied.version;
+      return new Reading(key, entry, tier, trueAt, isRecent ? now : from);
     } catch (error) {
       const entry = this.#local.getExpired(key);
       if (entry === undefined) throw error;
       this.#metrics.hits.local += 1;
-      return this.#localReading(key, entry, ALREADY_STALE);
+      return this.#localReading(key, entry, { ...this.#standing(), staleAtMs: ALREADY_STALE });
     }
   }
 
@@ -307,13 +324,22 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   /** What is held here is the truth as of the instance's position. */
-  #localReading(key: string, entry: Entry, staleAtMs = this.#staleAtMs): Reading {
-    const asOf = Math.max(entry.asOf, this.#local.applied.version);
-    return new Reading(key, entry, asOf, 'local', staleAtMs, this.#parts.monotonicMs);
+  #localReading(key: string, entry: Entry, standing: Standing): Reading {
+    return new Reading(key, entry, 'local', standing.applied.version, standing);
+  }
+
+  #standing(): Standing {
+    const { applied } = this.#local;
+    return this.#lastStanding.applied === applied ? this.#lastStanding : this.#stand({ applied });
+  }
+
+  #stand(by: Partial<Standing>): Standing {
+    this.#lastStanding = { ...this.#lastStanding, rewrites: this.#local.rewrites, ...by };
+    return this.#lastStanding;
   }
 
   #isStale(): boolean {
-    return this.#parts.monotonicMs() > this.#staleAtMs;
+    return this.#parts.monotonicMs() > this.#lastStanding.staleAtMs;
   }
 
   #deadlineOf({ timeoutMs = this.#parts.readTimeoutMs }: ReadOptions): Deadline {
@@ -337,7 +363,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
   #listen(reconciler: Reconciler): void {
     const { logger, table, monotonicMs, staleAfterMs } = this.#parts;
     reconciler.on('beat', () => {
-      this.#staleAtMs = monotonicMs() + staleAfterMs - reconciler.ageMs();
+      this.#stand({ staleAtMs: monotonicMs() + staleAfterMs - reconciler.ageMs() });
     });
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
@@ -382,10 +408,6 @@ export class Reader extends EventEmitter<ReaderEvents> {
     const fields = { reason: messageOf(error), faults: this.#metrics.redisFaults };
     this.#parts.logger.warn(fields, 'Redis took no part; MySQL-B answers instead');
   }
-}
-
-function needsWait(options: ReadOptions): boolean {
-  return options.minVersion !== undefined || options.maxStalenessMs !== undefined;
 }
 
 function messageOf(error: unknown): string {

@@ -84,9 +84,13 @@ export class RedisTier {
     return this.#breaker.state === CircuitState.HalfOpen ? 'half-open' : 'open';
   }
 
+  bucketOf(key: string): number {
+    return bucketOf(key, this.#options.buckets);
+  }
+
   /** The generation that reads of `key` trust; undefined before the reconciler adopted one. */
   generationFor(key: string): string | undefined {
-    return this.#adopted[bucketOf(key, this.#options.buckets)];
+    return this.#adopted[this.bucketOf(key)];
   }
 
   adopted(bucket: number): string | undefined {
@@ -142,42 +146,29 @@ export class RedisTier {
     return reply === 'applied';
   }
 
-  /** The entries of the adopted generation that are there, each as of its bucket's mark. Whether
-   * that is recent enough is for the caller to judge (R2). */
-  async read(keys: readonly string[]): Promise<Map<string, Entry>> {
-    const found = new Map<string, Entry>();
-    const byBucket = new Map<number, string[]>();
-    for (const key of keys) {
-      const bucket = bucketOf(key, this.#options.buckets);
-      byBucket.set(bucket, [...(byBucket.get(bucket) ?? []), key]);
-    }
-    const reads = [...byBucket].filter(([bucket]) => this.#adopted[bucket] !== undefined);
-    if (reads.length === 0) return found;
-    await this.#call(() =>
-      Promise.all(reads.map(([bucket, mine]) => this.#readBucket(bucket, mine, found))),
-    );
-    return found;
+  /** For each of `keys`, all of one bucket, the entry of the adopted generation that is there, as of
+   * the bucket's mark. Whether that is recent enough is for the caller to judge (R2). */
+  async read(bucket: number, keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
+    const generation = this.#adopted[bucket];
+    if (generation === undefined) return [];
+    const prefix = `${this.#tag(bucket)}:${generation}:`;
+    const names = keys.map((key) => prefix + key);
+    names.unshift(this.#markKey(bucket));
+    const [rawMark, ...values] = await this.#call(() => this.#client.mgetBuffer(names));
+    const mark = decodeMark(rawMark?.toString() ?? '');
+    if (mark === undefined || mark.generation !== generation) return [];
+    return values.map((bytes, index) => {
+      const entry = bytes === null ? undefined : decodeEntry(bytes, mark.position);
+      if (bytes !== null && entry === undefined) this.#removeCorrupt(names[index + 1] ?? '');
+      return entry;
+    });
   }
 
-  async #readBucket(bucket: number, keys: string[], found: Map<string, Entry>) {
-    const generation = this.#adopted[bucket];
-    if (generation === undefined) return;
-    const names = keys.map((key) => this.#entryKey(key, generation));
-    const [rawMark, ...values] = await this.#client.mgetBuffer(this.#markKey(bucket), ...names);
-    const mark = decodeMark(rawMark?.toString() ?? '');
-    if (mark === undefined || mark.generation !== generation) return;
-    keys.forEach((key, index) => {
-      const bytes = values[index];
-      if (bytes == null) return;
-      const entry = decodeEntry(bytes, mark.position);
-      if (entry !== undefined) found.set(key, entry);
-      else {
-        this.corruptEntries += 1;
-        // Removing is always safe, and makes room for the fill that follows. A failure changes
-        // nothing: the next read finds the entry corrupt again.
-        this.#client.del(names[index] ?? '').catch(() => undefined);
-      }
-    });
+  /** Removing is always safe, and makes room for the fill that follows. A failure changes nothing:
+   * the next read finds the entry corrupt again. */
+  #removeCorrupt(name: string): void {
+    this.corruptEntries += 1;
+    this.#client.del(name).catch(() => undefined);
   }
 
   /** Stores what was loaded from MySQL; `generation` as it was before the load began. */

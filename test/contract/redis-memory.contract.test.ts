@@ -100,8 +100,8 @@ describe.each(worlds)('%s without memory', (_name, makeWorld) => {
   /** The mark's version, and the versions of the entries a and b. */
   async function state(): Promise<(number | undefined)[]> {
     const [stored] = await tier.marks();
-    const found = await tier.read(['a', 'b']);
-    return [stored?.mark?.position.version, found.get('a')?.version, found.get('b')?.version];
+    const [a, b] = await tier.read(0, ['a', 'b']);
+    return [stored?.mark?.position.version, a?.version, b?.version];
   }
 
   test('refuses a page that begins with a value, and moves no mark', async () => {

@@ -73,7 +73,7 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
   }
 
   async function read(key: string): Promise<Entry | undefined> {
-    return (await tier.read([key])).get(key);
+    return (await tier.read(0, [key]))[0];
   }
 
   async function nameOf(pattern: RegExp): Promise<string> {
@@ -193,8 +193,9 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     await begun(7);
     const keys = ['a', 'A', 'a ', 'a:b', '{a}', '😀', '__proto__', 'mark'];
     for (const key of keys) await tier.fill(key, value(7, 1, `"${key} – ü"`), 'g');
-    const found = await tier.read(keys);
-    for (const key of keys) expect(found.get(key)?.value?.toString()).toBe(`"${key} – ü"`);
+    const found = await tier.read(0, keys);
+    for (const [index, key] of keys.entries())
+      expect(found[index]?.value?.toString()).toBe(`"${key} – ü"`);
     await tier.remove('a');
     expect(await read('a')).toBeUndefined();
     expect((await read('A'))?.version).toBe(1);
@@ -240,9 +241,11 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     expect(await divided.apply(third, at(9), entries)).toBe(true);
     const versions = (await divided.marks()).map(({ mark }) => mark?.position.version);
     expect(versions).toEqual([7, 7, 9, 7]);
-    const found = await divided.read(keys);
-    expect([...found.keys()]).toEqual(keys.filter((key) => divided.generationFor(key) === 'g2'));
-    expect(found.size).toBeGreaterThan(0);
+    const mine = keys.filter((key) => divided.bucketOf(key) === 2);
+    expect(mine.length).toBeGreaterThan(0);
+    expect((await divided.read(2, mine)).map((entry) => entry?.version)).toEqual(mine.map(() => 9));
+    const others = keys.filter((key) => divided.bucketOf(key) === 1);
+    expect((await divided.read(1, others)).some((entry) => entry !== undefined)).toBe(false);
     expect((await tier.marks())[0]?.mark, 'another division shares nothing').toBeUndefined();
   });
 });
@@ -263,14 +266,14 @@ describe.runIf(real !== undefined)('the Redis tier over a real Redis only', () =
     expect(await tier.begin(stored, 'g', at(7))).toBe(true);
     tier.adopt(0, 'g');
     await list(entry);
-    expect((await tier.read(['k'])).size).toBe(0);
+    expect(await tier.read(0, ['k'])).toEqual([undefined]);
     expect(await tier.fill('k', value(7, 7), 'g')).toBe('replaced');
     expect(tier.corruptEntries).toBe(1);
     await list(entry);
     const [begun] = await tier.marks();
     if (begun === undefined) throw new Error('Expected a mark, got none');
     expect(await tier.apply(begun, at(8), new Map([['k', value(8, 8)]]))).toBe(true);
-    expect((await tier.read(['k'])).get('k')?.version).toBe(8);
+    expect((await tier.read(0, ['k']))[0]?.version).toBe(8);
   });
 
   test('gives entries a time to live, absences a short one, and the mark none', async () => {

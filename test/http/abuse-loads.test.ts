@@ -42,7 +42,8 @@ function loaderOn(log: HeldLog, monotonicMs = () => performance.now()) {
   });
   const redis = {
     generationFor: () => undefined,
-    read: async () => new Map<string, Entry>(),
+    bucketOf: () => 0,
+    read: async () => [],
   } as unknown as RedisTier; // all that a load calls when there is no generation to fill
   const loader = new Loader({
     log: log as unknown as ChangeLog, // loads of keys call `fetch` only
@@ -62,9 +63,9 @@ function loaderOn(log: HeldLog, monotonicMs = () => performance.now()) {
 test('a flood of misses: a bounded number waits, few ask MySQL-B, the others are told at once', async () => {
   const log = new HeldLog();
   const { loader, local, refused } = loaderOn(log);
-  const flood = Array.from({ length: 20_000 }, (_, index) => loader.load([`k${index}`]));
+  const flood = Array.from({ length: 20_000 }, (_, index) => loader.load(`k${index}`));
   expect(local.flights).toBeLessThanOrEqual(MAX_KEYS_IN_FLIGHT);
-  const outcomes = Promise.allSettled(flood.flatMap((landings) => [...landings.values()]));
+  const outcomes = Promise.allSettled(flood);
   log.release();
   const settled = await outcomes;
   const failures = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
@@ -79,8 +80,8 @@ test('what has waited past the time of a read is not asked any more', async () =
   const log = new HeldLog();
   let nowMs = 0;
   const { loader, local } = loaderOn(log, () => nowMs);
-  const flood = Array.from({ length: 1_000 }, (_, index) => loader.load([`k${index}`]));
-  const outcomes = Promise.allSettled(flood.flatMap((landings) => [...landings.values()]));
+  const flood = Array.from({ length: 1_000 }, (_, index) => loader.load(`k${index}`));
+  const outcomes = Promise.allSettled(flood);
   while (log.asked < 7) await sleep(1);
   nowMs = 2_001; // MySQL-B hung that long, and the callers are gone
   log.release();
@@ -93,7 +94,7 @@ test('what has waited past the time of a read is not asked any more', async () =
 test('a flood on one key is one load', async () => {
   const log = new HeldLog();
   const { loader } = loaderOn(log);
-  const flood = Array.from({ length: 20_000 }, () => loader.load(['hot']).get('hot'));
+  const flood = Array.from({ length: 20_000 }, () => loader.load('hot'));
   log.release();
   await Promise.all(flood);
   expect(log.asked).toBe(1);

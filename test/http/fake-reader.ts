@@ -26,7 +26,9 @@ export class FakeReader implements Readings {
     if (this.failure !== undefined) throw this.failure;
     const row = this.rows.get(key);
     const entry = new Entry(AT, row?.version ?? 0, row?.value ?? null);
-    return new Reading(key, entry, HEAD, 'redis', this.stale ? -1 : 1, () => 0);
+    const staleAtMs = this.stale ? -1 : 1;
+    const standing = { applied: AT, rewrites: 0, staleAtMs, monotonicMs: () => 0 };
+    return new Reading(key, entry, 'redis', HEAD, standing);
   }
 
   async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {

@@ -58,7 +58,7 @@ export function simulatedClient(
   };
   const client: Record<string, unknown> = {
     mget: (key: string) => call('mark', [key], () => [redis.get(key, name) ?? null]),
-    mgetBuffer: (...keys: string[]) =>
+    mgetBuffer: (keys: string[]) =>
       call('read', keys, () => keys.map((key) => bytesOf(redis.get(key, name)))),
     del: (key: string) => call('del', [key], () => redis.command(name, 'DEL', key)),
     defineCommand: (command: string, { lua: source, numberOfKeys }: ScriptDefinition) => {
