@@ -45,7 +45,7 @@ export interface LoaderOptions {
 export const MAX_KEYS_IN_FLIGHT = 10_000;
 
 /** Keys that are asked for at once: a few values of the largest size must not fill the memory. */
-const MOST_TOGETHER = 64;
+export const MOST_TOGETHER = 64;
 const FIRST_RETRY_MS = 4;
 const MAX_RETRY_MS = 100;
 

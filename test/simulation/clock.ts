@@ -82,7 +82,8 @@ export class SimulatedClock {
     globalThis.setTimeout = set as unknown as typeof setTimeout;
     const clear = (timer: unknown) => this.#timers.delete(timer as Timer);
     globalThis.clearTimeout = clear as typeof clearTimeout;
-    const next = (go: () => void) => set(go);
+    // No time passes until then: it is part of what follows from a step.
+    const next = (go: () => void) => process.nextTick(go);
     globalThis.setImmediate = next as unknown as typeof setImmediate;
     return () => {
       installed = undefined;
