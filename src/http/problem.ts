@@ -154,9 +154,12 @@ export function handleError(
   reply: FastifyReply,
 ): FastifyReply {
   const document = problemOf(error, request.id);
-  if (document.code === 'internal') request.log.error({ err: error }, 'a request failed');
-  else if (error instanceof OverloadedError) request.log.debug('refused, the process is behind');
-  else if (document.status >= 500) request.log.warn({ reason: error.message }, document.code);
+  const { id, log } = request;
+  if (document.code === 'internal') log.error({ err: error, request: id }, 'a request failed');
+  else if (error instanceof OverloadedError) log.debug('refused, the process is behind');
+  else if (document.status >= 500) {
+    log.warn({ reason: error.message, request: id }, document.code);
+  }
   return sendProblem(reply, document);
 }
 

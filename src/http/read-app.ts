@@ -20,13 +20,16 @@ import {
   InvalidRequestError,
   integerInHeader,
   integerInQuery,
-  keyInPath,
+  keyInPathOf,
   tagsInHeader,
 } from './request.js';
 import { Unsent } from './unsent.js';
 
 /** The part of a Reader that the app calls. */
-export type Readings = Pick<Reader, 'get' | 'getMany' | 'list' | 'ready' | 'status' | 'metrics'>;
+export type Readings = Pick<
+  Reader,
+  'peek' | 'get' | 'getMany' | 'list' | 'ready' | 'status' | 'metrics'
+>;
 
 export interface ReadAppOptions extends GuardOptions {
   readonly reader: Readings;
@@ -183,10 +186,18 @@ function configRoutes(
     headers: readHeaders,
     response: { ...refusals, ...oneResponses },
   };
-  scope.get('/v1/configs/*', { schema: one }, async (request, reply) => {
+  const keyInPath = keyInPathOf(`${scope.prefix}/v1/configs/*`);
+  // Not an async function: what is held here is answered without a promise.
+  scope.get('/v1/configs/*', { schema: one }, (request, reply) => {
     assertKeepsUp();
-    const known = tagsInHeader(request, 'If-None-Match');
-    return sendReading(reply, await reader.get(keyInPath(request), readOptions(request)), known);
+    const known = tagsInHeader(request, 'if-none-match');
+    const [key, options] = [keyInPath(request), readOptions(request)];
+    const hit = options === undefined ? reader.peek(key) : undefined;
+    if (hit === undefined) {
+      return reader.get(key, options).then((reading) => sendReading(reply, reading, known));
+    }
+    sendReading(reply, hit, known); // not returned: Fastify would wait for its end, at a price
+    return undefined;
   });
   const many = {
     operationId: 'list',
@@ -201,7 +212,7 @@ function configRoutes(
     if (byKeys === byPrefix) {
       throw new InvalidRequestError('Expected either ?keys=a,b or ?prefix=p&limit=&after=.');
     }
-    const read = readOptions(request);
+    const read = readOptions(request) ?? {};
     const answer = byKeys
       ? await keyList(reader, request, read)
       : await prefixList(reader, request, integerInQuery(request, 'limit', LIMIT), read);
@@ -210,9 +221,11 @@ function configRoutes(
   refuseOtherMethods(scope, ['/v1/configs/*', '/v1/configs'], ['GET', 'HEAD']);
 }
 
-function readOptions(request: FastifyRequest): ReadOptions {
-  const minVersion = integerInHeader(request, 'Tidemark-Min-Version', 1);
-  const maxStalenessMs = integerInHeader(request, 'Tidemark-Max-Staleness-Ms', 0);
+/** Undefined when the request demands nothing. */
+function readOptions(request: FastifyRequest): ReadOptions | undefined {
+  const minVersion = integerInHeader(request, 'tidemark-min-version', 1);
+  const maxStalenessMs = integerInHeader(request, 'tidemark-max-staleness-ms', 0);
+  if (minVersion === undefined && maxStalenessMs === undefined) return undefined;
   return {
     ...(minVersion === undefined ? {} : { minVersion }),
     ...(maxStalenessMs === undefined ? {} : { maxStalenessMs }),
@@ -225,21 +238,20 @@ function sendReading(
   known: readonly string[] | undefined,
 ): FastifyReply {
   const { etag, version, value } = reading;
-  reply.headers({
-    'cache-control': 'no-cache',
-    'tidemark-as-of': reading.asOf,
-    'tidemark-tier': reading.tier,
-  });
+  reply.header('cache-control', 'no-cache');
+  reply.header('tidemark-as-of', reading.asOf);
+  reply.header('tidemark-tier', reading.tier);
   if (reading.stale) reply.header('tidemark-stale', 'true');
   if (etag === undefined || value === undefined) {
     const detail = 'Expected a key that exists, it does not, as of Tidemark-As-Of.';
     return sendProblem(reply, problem(404, 'not_found', detail));
   }
-  reply.headers({ etag, 'tidemark-version': version });
+  reply.header('etag', etag);
+  reply.header('tidemark-version', version);
   if (known?.some((tag) => tag === '*' || tag.replace(/^W\//, '') === etag)) {
     return reply.code(304).send();
   }
-  return reply.type(JSON_TYPE).send(value);
+  return reply.header('content-type', JSON_TYPE).send(value);
 }
 
 function sendList(reply: FastifyReply, answer: ListAnswer, unsent: Unsent): FastifyReply {

@@ -15,16 +15,23 @@ export function describeOnly(): () => boolean {
   return () => true;
 }
 
-/** The key in the path of a route that ends in `/*`; raw slashes belong to it.
- * @throws InvalidKeyError when it is not percent-encoded UTF-8 */
-export function keyInPath(request: FastifyRequest): string {
-  const slashes = slashesIn(request.routeOptions.url ?? '');
-  const [path = ''] = targetOf(request).split(/[?#]/, 1);
-  let start = 0;
-  for (let passed = 0; passed < slashes; passed += 1) start = path.indexOf('/', start) + 1;
-  const encoded = path.slice(start);
+/** Gives the key in the path of requests to one route, which ends in `/*`; raw slashes belong to it.
+ * @param route with the prefix of its scope
+ * @throws InvalidKeyError (what it returns does) when it is not percent-encoded UTF-8 */
+export function keyInPathOf(route: string): (request: FastifyRequest) => string {
+  const slashes = route.split('/').length - 1;
+  return (request) => {
+    const target = targetOf(request);
+    const end = target.search(/[?#]/);
+    let start = 0;
+    for (let passed = 0; passed < slashes; passed += 1) start = target.indexOf('/', start) + 1;
+    return decodedKey(end === -1 ? target.slice(start) : target.slice(start, end));
+  };
+}
+
+function decodedKey(encoded: string): string {
   try {
-    return decodeURIComponent(encoded);
+    return encoded.includes('%') ? decodeURIComponent(encoded) : encoded;
   } catch {
     throw new InvalidKeyError(
       'Expected a key in percent-encoded UTF-8, got a % without two digits or not UTF-8.',
@@ -47,17 +54,6 @@ export function textInQuery(request: FastifyRequest, name: string): string | und
 
 export function hasQuery(request: FastifyRequest, name: string): boolean {
   return rawQuery(request, name).length > 0;
-}
-
-/** Of the few routes that there are. */
-const slashesOf = new Map<string, number>();
-
-function slashesIn(route: string): number {
-  const known = slashesOf.get(route);
-  if (known !== undefined) return known;
-  const slashes = route.split('/').length - 1;
-  slashesOf.set(route, slashes);
-  return slashes;
 }
 
 /** The raw URL from its path on: a client may send an absolute one, as to a proxy. */
@@ -100,24 +96,24 @@ export function integerInQuery(
   throw new InvalidRequestError(`Expected ${name} to be an integer from ${min} to ${max}.`);
 }
 
-/** The number in a header.
+/** The number in a header, whose name is in lower case.
  * @throws InvalidRequestError unless it is an integer from `min` to 2^53 - 1 */
 export function integerInHeader(
   request: FastifyRequest,
   name: string,
   min: number,
 ): number | undefined {
-  const text = request.headers[name.toLowerCase()];
+  const text = request.headers[name];
   if (text === undefined) return undefined;
   const number = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : -1;
   if (number >= min && Number.isSafeInteger(number)) return number;
   throw new InvalidRequestError(`Expected ${name} to be an integer from ${min} to 2^53 - 1.`);
 }
 
-/** Entity tags of If-Match or If-None-Match, weak ones with their `W/`; `['*']` for any.
+/** Entity tags of if-match or if-none-match, weak ones with their `W/`; `['*']` for any.
  * @throws InvalidRequestError when it is neither */
 export function tagsInHeader(request: FastifyRequest, name: string): string[] | undefined {
-  const text = request.headers[name.toLowerCase()];
+  const text = request.headers[name];
   if (text === undefined) return undefined;
   if (text === '*') return ['*'];
   const tag = /\s*((?:W\/)?"[\x21\x23-\x7e\x80-\uffff]*")\s*(?:,|$)/y;

@@ -17,7 +17,7 @@ import { healthRoutes, statusRoute } from './health.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes } from './openapi.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
-import { describeOnly, InvalidRequestError, keyInPath, tagsInHeader } from './request.js';
+import { describeOnly, InvalidRequestError, keyInPathOf, tagsInHeader } from './request.js';
 
 /** The part of a Writer that the app calls. */
 export type Writing = Pick<Writer, 'put' | 'delete' | 'batch' | 'head' | 'maxValueBytes'> & {
@@ -127,6 +127,7 @@ function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
   const { writer } = options;
   takeBytes(scope, '*', writer.maxValueBytes);
   const url = '/v1/configs/*';
+  const keyInPath = keyInPathOf(`${scope.prefix}${url}`);
   const refusals = problemResponses(refusalsOf(options));
   const put = {
     operationId: 'put',
@@ -139,8 +140,8 @@ function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
     url,
     { schema: put, config: body, bodyLimit: writer.maxValueBytes },
     async (request, reply) => {
-      const ifMatch = tagsInHeader(request, 'If-Match');
-      const ifNoneMatch = tagsInHeader(request, 'If-None-Match');
+      const ifMatch = tagsInHeader(request, 'if-match');
+      const ifNoneMatch = tagsInHeader(request, 'if-none-match');
       if (ifNoneMatch !== undefined && (ifNoneMatch[0] !== '*' || ifMatch !== undefined)) {
         throw new InvalidRequestError('Expected If-Match alone, or If-None-Match: * alone.');
       }
@@ -163,7 +164,7 @@ function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
     if (request.headers['if-none-match'] !== undefined) {
       throw new InvalidRequestError('Expected If-Match or no condition, got If-None-Match.');
     }
-    const ifMatch = tagsInHeader(request, 'If-Match');
+    const ifMatch = tagsInHeader(request, 'if-match');
     const condition = ifMatch === undefined ? {} : { ifMatch };
     return sendDelete(reply, await writer.delete(keyInPath(request), condition));
   });

@@ -80,7 +80,7 @@ test('what has waited past the time of a read is not asked any more', async () =
   const log = new HeldLog();
   let nowMs = 0;
   const { loader, local } = loaderOn(log, () => nowMs);
-  const flood = Array.from({ length: 1_000 }, (_, index) => loader.load(`k${index}`));
+  const flood = Array.from({ length: 16 * MOST_TOGETHER }, (_, index) => loader.load(`k${index}`));
   const outcomes = Promise.allSettled(flood);
   while (log.asked < 7) await sleep(1);
   nowMs = 2_001; // MySQL-B hung that long, and the callers are gone

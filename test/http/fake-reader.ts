@@ -2,7 +2,7 @@
 import { Registry } from 'prom-client';
 import { Entry } from '../../src/core/entry.js';
 import { assertKey } from '../../src/core/key.js';
-import { Reading, type ReadOptions } from '../../src/core/reading.js';
+import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js';
 import type { Readings } from '../../src/http/read-app.js';
 
 export const HEAD = 42;
@@ -20,15 +20,26 @@ export class FakeReader implements Readings {
     this.rows.set(key, { version, value: Buffer.from(value) });
   }
 
+  /** Whether all is held in memory. */
+  holds = false;
+
+  peek(key: string): Reading | undefined {
+    return this.holds && this.failure === undefined ? this.#reading(key, 'local') : undefined;
+  }
+
   async get(key: string, options: ReadOptions = {}): Promise<Reading> {
     this.asked.push(options);
     assertKey(key);
     if (this.failure !== undefined) throw this.failure;
+    return this.#reading(key, 'redis');
+  }
+
+  #reading(key: string, tier: Tier): Reading {
     const row = this.rows.get(key);
     const entry = new Entry(AT, row?.version ?? 0, row?.value ?? null);
     const staleAtMs = this.stale ? -1 : 1;
     const standing = { applied: AT, rewrites: 0, staleAtMs, monotonicMs: () => 0 };
-    return new Reading(key, entry, 'redis', HEAD, standing);
+    return new Reading(key, entry, tier, HEAD, standing);
   }
 
   async getMany(keys: readonly string[], options: ReadOptions = {}): Promise<Map<string, Reading>> {

@@ -72,6 +72,35 @@ describe('GET /v1/configs/{key}', () => {
     expect((await get(`${url}?x=/`)).body).toBe('"it"');
   });
 
+  test('answers from memory what it answers otherwise, absences and faults too', async () => {
+    reader.put('a', '1');
+    const requests: [url: string, headers?: Record<string, string>][] = [
+      ['/v1/configs/a'],
+      ['/v1/configs/a', { 'if-none-match': '*' }],
+      ['/v1/configs/a', { 'if-none-match': 'no quotes' }],
+      ['/v1/configs/%zz'],
+      ['/v1/configs/gone'],
+    ];
+    for (const [url, headers] of requests) {
+      reader.holds = false;
+      const loaded = await get(url, headers);
+      reader.holds = true;
+      const held = await get(url, headers);
+      const ofTier = (tier: string) => ({ ...loaded.headers, 'tidemark-tier': tier });
+      const expected = loaded.headers['tidemark-tier'] ? ofTier('local') : loaded.headers;
+      expect({ ...held.headers, date: '' }).toEqual({ ...expected, date: '' });
+      expect([held.statusCode, held.body]).toEqual([loaded.statusCode, loaded.body]);
+    }
+  });
+
+  test('waits when the request demands it, whatever is held', async () => {
+    reader.put('a', '1');
+    reader.holds = true;
+    const demand = { 'tidemark-min-version': '9' };
+    expect((await get('/v1/configs/a', demand)).headers['tidemark-tier']).toBe('redis');
+    expect(reader.asked).toEqual([{ minVersion: 9 }]);
+  });
+
   test('tells keys apart that differ in case or trailing space', async () => {
     reader.put('a', '1');
     for (const url of ['/v1/configs/A', '/v1/configs/a%20', '/v1/configs/toString']) {
