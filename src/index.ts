@@ -7,7 +7,8 @@ export * from './errors.js';
 export type { Logger } from './logger.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
-export type { ListOptions, Reader, ReaderEvents, ReaderStatus } from './reader/reader.js';
+export type { ListOptions, Reader, ReaderEvents } from './reader/reader.js';
+export type { ReaderStatus } from './reader/status.js';
 export {
   MAINTENANCE_DEFAULTS,
   Maintenance,

@@ -28,6 +28,7 @@ import { type Loaded, Loader } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
+import { type ReaderStatus, statusOf } from './status.js';
 
 export interface ReaderParts {
   readonly log: ChangeLog;
@@ -54,21 +55,6 @@ export interface ReaderEvents {
   change: [change: { keys: readonly string[]; from: number; to: number }];
   /** The reader started again from the head of the log; any key may have changed. */
   rebase: [rebase: { reason: RebaseReason }];
-}
-
-/** A plain object, for people and dashboards. */
-export interface ReaderStatus {
-  readonly ready: boolean;
-  readonly stale: boolean;
-  readonly applied: number;
-  readonly head: number;
-  readonly ageMs: number | null;
-  readonly pollFailures: number;
-  readonly local: { entries: number; absences: number; bytes: number; fillsInFlight: number };
-  readonly redis: {
-    breaker: 'closed' | 'open' | 'half-open';
-    marks: { bucket: number; generation: string | null; version: number | null }[];
-  };
 }
 
 export interface ListOptions {
@@ -259,30 +245,8 @@ export class Reader extends EventEmitter<ReaderEvents> {
   }
 
   status(): ReaderStatus {
-    const { reconciler, redis } = this.#parts;
-    const ageMs = reconciler.ageMs();
-    return {
-      ready: this.ready,
-      stale: this.#isStale(),
-      applied: this.#local.applied.version,
-      head: reconciler.head,
-      ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
-      pollFailures: this.#loop.failures,
-      local: {
-        entries: this.#local.entries,
-        absences: this.#local.absences,
-        bytes: this.#local.bytes,
-        fillsInFlight: this.#local.flights,
-      },
-      redis: {
-        breaker: redis.breakerState,
-        marks: Array.from({ length: redis.buckets }, (_, bucket) => ({
-          bucket,
-          generation: redis.adopted(bucket) ?? null,
-          version: reconciler.markVersions.get(bucket) ?? null,
-        })),
-      },
-    };
+    const [ready, stale, pollFailures] = [this.ready, this.#isStale(), this.#loop.failures];
+    return { ready, stale, pollFailures, ...statusOf(this.#parts) };
   }
 
   /** The answer of one load; an expired local entry when it fails.

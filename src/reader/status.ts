@@ -1,0 +1,48 @@
+/** How a reader stands, for people and dashboards. */
+import type { LocalTier } from '../local/tier.js';
+import type { RedisTier } from '../redis/tier.js';
+import type { Reconciler } from './reconciler.js';
+
+/** A plain object. */
+export interface ReaderStatus {
+  readonly ready: boolean;
+  readonly stale: boolean;
+  readonly applied: number;
+  readonly head: number;
+  readonly ageMs: number | null;
+  readonly pollFailures: number;
+  readonly local: { entries: number; absences: number; bytes: number; fillsInFlight: number };
+  readonly redis: {
+    breaker: 'closed' | 'open' | 'half-open';
+    marks: { bucket: number; generation: string | null; version: number | null }[];
+  };
+}
+
+/** What its parts say. */
+export function statusOf(parts: {
+  readonly local: LocalTier<unknown>;
+  readonly redis: RedisTier;
+  readonly reconciler: Reconciler;
+}): Pick<ReaderStatus, 'applied' | 'head' | 'ageMs' | 'local' | 'redis'> {
+  const { local, redis, reconciler } = parts;
+  const ageMs = reconciler.ageMs();
+  return {
+    applied: local.applied.version,
+    head: reconciler.head,
+    ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
+    local: {
+      entries: local.entries,
+      absences: local.absences,
+      bytes: local.bytes,
+      fillsInFlight: local.flights,
+    },
+    redis: {
+      breaker: redis.breakerState,
+      marks: Array.from({ length: redis.buckets }, (_, bucket) => ({
+        bucket,
+        generation: redis.adopted(bucket) ?? null,
+        version: reconciler.markVersions.get(bucket) ?? null,
+      })),
+    },
+  };
+}
