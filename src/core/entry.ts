@@ -57,7 +57,11 @@ const HEADER_MAX_BYTES = 16 + 1 + 1 + 1 + 10 + 1;
 export function encodeEntry(entry: Entry): Buffer {
   const head = `${entry.version} ${entry.value === null ? '-' : 'v'}`;
   const value = entry.value ?? NOTHING;
-  return Buffer.concat([Buffer.from(`${head} ${checksum(head, value)}\n`), value]);
+  const header = `${head} ${checksum(head, value)}\n`;
+  const bytes = Buffer.allocUnsafe(header.length + value.length);
+  bytes.write(header, 'latin1');
+  bytes.set(value, header.length);
+  return bytes;
 }
 
 const NOTHING = Buffer.alloc(0);

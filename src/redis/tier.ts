@@ -133,7 +133,8 @@ export class RedisTier {
     if (mark === undefined) return false;
     const { generation } = mark;
     const mine = [...entries].filter(([key]) => bucketOf(key, this.#options.buckets) === bucket);
-    const keys = [this.#markKey(bucket), ...mine.map(([key]) => this.#entryKey(key, generation))];
+    const prefix = this.#entryPrefix(bucket, generation);
+    const keys = [this.#markKey(bucket), ...mine.map(([key]) => prefix + key)];
     const args = [raw, encodeMark({ generation, position: to })];
     const values = mine.flatMap(([, entry]) => [
       this.#ttlMs(entry),
@@ -151,7 +152,7 @@ export class RedisTier {
   async read(bucket: number, keys: readonly string[]): Promise<readonly (Entry | undefined)[]> {
     const generation = this.#adopted[bucket];
     if (generation === undefined) return [];
-    const prefix = `${this.#tag(bucket)}:${generation}:`;
+    const prefix = this.#entryPrefix(bucket, generation);
     const names = keys.map((key) => prefix + key);
     names.unshift(this.#markKey(bucket));
     const [rawMark, ...values] = await this.#call(() => this.#client.mgetBuffer(names));
@@ -204,7 +205,11 @@ export class RedisTier {
   }
 
   #entryKey(key: string, generation: string): string {
-    return `${this.#tag(bucketOf(key, this.#options.buckets))}:${generation}:${key}`;
+    return this.#entryPrefix(this.bucketOf(key), generation) + key;
+  }
+
+  #entryPrefix(bucket: number, generation: string): string {
+    return `${this.#tag(bucket)}:${generation}:`;
   }
 
   /** A division into another number of buckets shares nothing with this one: its marks would vouch
