@@ -6,14 +6,17 @@
  * from round to round, after one round of each that does not count. The spread is kept and shown.
  */
 
+/** A target that is no ratio: what ours may be at most, in the figure's unit. */
+export type Limit = { readonly atMost: number } | { readonly atMostOverPeer: number };
+
 export interface Comparison {
   /** As in the README's table. */
   readonly name: string;
   readonly peerName: string;
-  readonly unit: 'ns' | 'us' | 'ms' | '1/s' | 'MiB';
+  readonly unit: 'ns' | 'us' | 'ms' | '1/s' | 'bytes' | 'MiB' | 'writes';
   readonly better: 'lower' | 'higher';
   /** The ratio ours / peer that is to be met: at most or at least, as `better` says. */
-  readonly target: number;
+  readonly target: number | Limit;
   /** One measurement of each, in `unit`. */
   readonly ours: () => Promise<number>;
   readonly peer: () => Promise<number>;
@@ -31,45 +34,85 @@ export interface Figure {
   /** Of the rounds' own ratios. */
   readonly ratioMin: number;
   readonly ratioMax: number;
+  /** Measured one by one, to be plotted; not in the JSON. */
+  readonly samples?: Samples;
+}
+
+export interface Samples {
+  readonly ours: readonly number[];
+  readonly peer: readonly number[];
 }
 
 export async function compare(comparison: Comparison, rounds: number): Promise<Figure> {
-  const sides = [comparison.ours, comparison.peer] as const;
-  for (const side of sides) await side();
-  const ours: number[] = [];
-  const peer: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    if (round % 2 === 0) {
-      ours.push(await sides[0]());
-      peer.push(await sides[1]());
-    } else {
-      peer.push(await sides[1]());
-      ours.push(await sides[0]());
-    }
-  }
+  for (const side of [comparison.ours, comparison.peer]) await side();
+  const [ours, peer] = await alternate(comparison.ours, comparison.peer, rounds);
   return figureOf(comparison, ours, peer);
+}
+
+/** Measures both sides in each round, in an order that changes from round to round.
+ * @returns what ours and what the peer brought, by round */
+export async function alternate<T>(
+  ours: () => Promise<T>,
+  peer: () => Promise<T>,
+  rounds: number,
+): Promise<[T[], T[]]> {
+  const all: [T[], T[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    if (round % 2 === 0) all[0].push(await ours());
+    all[1].push(await peer());
+    if (round % 2 === 1) all[0].push(await ours());
+  }
+  return all;
 }
 
 /** From measurements of both sides, round by round. */
 export function figureOf(
-  { name, peerName, unit, better, target }: Omit<Comparison, 'ours' | 'peer'>,
+  comparison: Omit<Comparison, 'ours' | 'peer'>,
   ours: readonly number[],
   peer: readonly number[],
 ): Figure {
-  const ratio = median(ours) / median(peer);
-  const ratios = ours.map((one, round) => one / (peer[round] ?? Number.NaN));
-  return {
-    name,
-    ours: median(ours),
-    peer: median(peer),
-    peerName,
-    unit,
-    ratio,
-    target: `${better === 'lower' ? '<=' : '>='} ${target}`,
-    holds: better === 'lower' ? ratio <= target : ratio >= target,
-    ratioMin: Math.min(...ratios),
-    ratioMax: Math.max(...ratios),
+  return judge(comparison, median(ours), median(peer), ratiosOf(ours, peer));
+}
+
+/** From single samples of both sides, round by round: a percentile of all rounds together, beside
+ * which those of the rounds are only the spread. */
+export function percentileFigure(
+  comparison: Omit<Comparison, 'ours' | 'peer'>,
+  percent: number,
+  ours: readonly (readonly number[])[],
+  peer: readonly (readonly number[])[],
+): Figure {
+  const ofRound = (round: readonly number[]) => percentile(round, percent);
+  const samples = { ours: ours.flat(), peer: peer.flat() };
+  const ratios = ratiosOf(ours.map(ofRound), peer.map(ofRound));
+  const figure = judge(comparison, ofRound(samples.ours), ofRound(samples.peer), ratios);
+  return { ...figure, samples };
+}
+
+function ratiosOf(ours: readonly number[], peer: readonly number[]): number[] {
+  return ours.map((one, round) => one / (peer[round] ?? Number.NaN));
+}
+
+function judge(
+  { name, peerName, unit, better, target }: Omit<Comparison, 'ours' | 'peer'>,
+  ours: number,
+  peer: number,
+  ratios: readonly number[],
+): Figure {
+  const ratio = ours / peer;
+  const [ratioMin, ratioMax] = [Math.min(...ratios), Math.max(...ratios)];
+  const verdict = () => {
+    if (typeof target === 'number') {
+      const holds = better === 'lower' ? ratio <= target : ratio >= target;
+      return { target: `${better === 'lower' ? '<=' : '>='} ${target}`, holds };
+    }
+    if ('atMost' in target) {
+      return { target: `<= ${target.atMost} ${unit}`, holds: ours <= target.atMost };
+    }
+    const { atMostOverPeer } = target;
+    return { target: `<= +${atMostOverPeer} ${unit}`, holds: ours - peer <= atMostOverPeer };
   };
+  return { name, ours, peer, peerName, unit, ratio, ...verdict(), ratioMin, ratioMax };
 }
 
 export function median(values: readonly number[]): number {

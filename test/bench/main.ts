@@ -27,7 +27,7 @@ const { values: flags } = parseArgs({
   },
 });
 
-const ROUNDS = { full: 7, quick: 5 };
+const ROUNDS = { full: 7, quick: 3 };
 
 async function main(): Promise<void> {
   if (flags.help) return console.log(HELP);
@@ -46,7 +46,9 @@ async function main(): Promise<void> {
             ? { ...figure, name: `${figure.name} (${flavor})` }
             : figure;
           figures.push(named);
-          console.log(flags.json ? JSON.stringify(named) : lineOf(named));
+          console.log(
+            flags.json ? JSON.stringify({ ...named, samples: undefined }) : lineOf(named),
+          );
         }
         await stage.clear();
       }

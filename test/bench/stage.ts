@@ -15,6 +15,7 @@ import {
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 const BATCH = 500;
+const STARTED_AT_ONCE = 5;
 
 export class Stage {
   readonly #closing: (() => Promise<unknown>)[] = [];
@@ -44,11 +45,28 @@ export class Stage {
 
   /** A reader that has caught up; stopped after the figure. */
   async reader(options: Partial<CreateReaderOptions> = {}): Promise<Reader> {
+    await this.centers.caughtUp();
+    return await this.#start(await this.head(), options);
+  }
+
+  /** So many of them, a few at a time. */
+  async readers(count: number, options: Partial<CreateReaderOptions> = {}): Promise<Reader[]> {
+    await this.centers.caughtUp();
+    const head = await this.head();
+    const readers: Reader[] = [];
+    while (readers.length < count) {
+      const more = Math.min(STARTED_AT_ONCE, count - readers.length);
+      const starting = Array.from({ length: more }, () => this.#start(head, options));
+      readers.push(...(await Promise.all(starting)));
+    }
+    return readers;
+  }
+
+  async #start(head: number, options: Partial<CreateReaderOptions>): Promise<Reader> {
     const reader = createReader({ mysql: this.b, redis: this.redis, logger: SILENT, ...options });
     this.#closing.push(() => reader.stop());
-    await this.centers.caughtUp();
     await reader.start();
-    await reader.get('(nobody)', { minVersion: await this.head(), timeoutMs: 60_000 });
+    await reader.get('(nobody)', { minVersion: head, timeoutMs: 60_000 });
     return reader;
   }
 

@@ -1,0 +1,130 @@
+/**
+ * fleet: 50 readers on one Redis and one MySQL-B, 100 changes a second, against one reader. What one
+ * has put into Redis no other should write again; and what does a poll that finds nothing cost the
+ * replica? (Its whole process, over that of a replica that nobody reads; waits for early wake are in
+ * it, one for each poll.)
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { createConnection } from 'mysql2/promise';
+import type { Reader } from '../../src/index.js';
+import { alternate, type Figure, figureOf } from './figure.js';
+import type { Stage } from './stage.js';
+
+const READERS = 50;
+const CHANGES = { full: 500, quick: 150 };
+const CHANGES_PER_SECOND = 100;
+const IDLE_MS = { full: 10_000, quick: 2_000 };
+/** So that a few seconds have thousands of polls; the cost of one does not depend on it. */
+const IDLE_POLL_INTERVAL_MS = 50;
+const KEYS = 1_000;
+const VALUE = Buffer.from(JSON.stringify({ pad: 'x'.repeat(190) }));
+const MOST_US = 60;
+/** Of /proc/PID/stat, on Linux everywhere. */
+const TICK_US = 10_000;
+
+export async function fleet(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+  const keys = Array.from({ length: KEYS }, (_, index) => `fleet/${index}`);
+  await stage.fill(new Map(keys.map((key) => [key, VALUE])));
+  await stage.centers.caughtUp();
+  const redis = new Redis(stage.redis);
+  stage.after(async () => redis.disconnect());
+  const changes = quick ? CHANGES.quick : CHANGES.full;
+  const writes = (count: number) => () => writesPerChange(stage, redis, count, changes);
+  const redisWrites = await alternate(writes(READERS), writes(1), rounds);
+  const idleMs = quick ? IDLE_MS.quick : IDLE_MS.full;
+  const cpu = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs);
+  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), Math.min(rounds, 3));
+  return [
+    figureOf(
+      {
+        name: 'fleet Redis writes per change',
+        peerName: 'one reader',
+        unit: 'writes',
+        better: 'lower',
+        target: 1.2,
+      },
+      ...redisWrites,
+    ),
+    figureOf(
+      {
+        name: 'fleet MySQL-B CPU per idle poll',
+        peerName: `${READERS / 10} readers`,
+        unit: 'us',
+        better: 'lower',
+        target: { atMost: MOST_US },
+      },
+      ...idleCpu,
+    ),
+  ];
+}
+
+/** Changes of the data set that Redis counts, for each change in A. */
+async function writesPerChange(stage: Stage, redis: Redis, count: number, changes: number) {
+  const readers = await stage.readers(count);
+  const before = await writesOf(redis);
+  const a = await createConnection(stage.a);
+  const beganAtMs = performance.now();
+  for (let change = 0; change < changes; change++) {
+    await delay(Math.max(0, beganAtMs + (change * 1000) / CHANGES_PER_SECOND - performance.now()));
+    await a.execute('UPDATE configs SET config_value = ? WHERE config_key = ?', [
+      JSON.stringify({ change, at: beganAtMs, pad: 'x'.repeat(160) }),
+      `fleet/${(change * 7_919) % KEYS}`,
+    ]);
+  }
+  await a.end();
+  await stage.centers.caughtUp();
+  const minVersion = await stage.head();
+  const options = { minVersion, timeoutMs: 60_000 };
+  await Promise.all(readers.map((reader) => reader.get('(nobody)', options)));
+  const writes = (await writesOf(redis)) - before;
+  await stopReaders(readers);
+  return writes / changes;
+}
+
+async function writesOf(redis: Redis): Promise<number> {
+  const [, writes] =
+    /rdb_changes_since_last_save:(\d+)/.exec(await redis.info('persistence')) ?? [];
+  return Number(writes);
+}
+
+/** us of the CPU. */
+async function cpuPerIdlePoll(stage: Stage, count: number, idleMs: number): Promise<number> {
+  const unread = (await cpuOver(stage, idleMs)).perMs;
+  const readers = await stage.readers(count, { pollIntervalMs: IDLE_POLL_INTERVAL_MS });
+  await delay(2 * IDLE_POLL_INTERVAL_MS);
+  const before = await pollsOf(readers);
+  const { cpuUs, tookMs } = await cpuOver(stage, idleMs);
+  const polls = (await pollsOf(readers)) - before;
+  await stopReaders(readers);
+  return (cpuUs - unread * tookMs) / polls;
+}
+
+async function cpuOver(stage: Stage, ms: number) {
+  const [before, beganAtMs] = [await cpuOf(stage), performance.now()];
+  await delay(ms);
+  const tookMs = performance.now() - beganAtMs;
+  const cpuUs = (await cpuOf(stage)) - before;
+  return { cpuUs, tookMs, perMs: cpuUs / tookMs };
+}
+
+/** us that MySQL-B has had of the CPU, in user mode and in the kernel. */
+async function cpuOf(stage: Stage): Promise<number> {
+  const pid = (await readFile(join(stage.centers.folder, 'b/data/server.pid'), 'utf8')).trim();
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on
+  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+}
+
+async function pollsOf(readers: readonly Reader[]): Promise<number> {
+  const metrics = await Promise.all(
+    readers.map((reader) => reader.metrics.getSingleMetric('tidemark_polls_total')?.get()),
+  );
+  return metrics.reduce((sum, metric) => sum + (metric?.values[0]?.value ?? 0), 0);
+}
+
+async function stopReaders(readers: readonly Reader[]): Promise<void> {
+  await Promise.all(readers.map((reader) => reader.stop()));
+}

@@ -1,0 +1,40 @@
+/** GETs of one URL over one connection, again and again until the answer is the one waited for. */
+import { Agent, get } from 'node:http';
+
+const GIVE_UP_MS = 30_000;
+
+export class HttpPoll {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+  constructor(private readonly url: string) {}
+
+  /** Asks without a pause; resolves with the first answer that is `expected`, or rejects in time. */
+  async until(expected: string): Promise<void> {
+    const endMs = performance.now() + GIVE_UP_MS;
+    for (let got = ''; got !== expected; ) {
+      if (performance.now() > endMs) {
+        throw new Error(`Expected ${expected} within ${GIVE_UP_MS} ms, got ${got.slice(0, 100)}`);
+      }
+      got = await this.#get();
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #get(): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const request = get(this.url, { agent: this.#agent }, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve(body));
+        response.on('error', reject);
+      });
+      request.on('error', reject);
+    });
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * propagation: from the answer to a commit in A to the first GET in B with the new value, one write
+ * at a time and nothing else to do, against a binlog listener on B that does the least that such a
+ * design can do. Both are processes of their own and are asked in the same way, without a pause.
+ * propagation-poll: the same without early wake, against the poll interval itself.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createConnection } from 'mysql2/promise';
+import { AppProcess } from '../../src/demo/app-process.js';
+import { alternate, type Comparison, type Figure, percentileFigure } from './figure.js';
+import { HttpPoll } from './http-poll.js';
+import type { Stage } from './stage.js';
+
+const LISTENER = fileURLToPath(new URL('./binlog-listener.ts', import.meta.url));
+export const KEY = 'checkout/limits/propagation';
+const WRITES = { full: 200, quick: 60 };
+const UNCOUNTED = 5;
+const UNWRITTEN = '{}';
+const POLL_INTERVAL_MS = 250;
+const GRACE_MS = 20;
+
+/** Something that answers GETs in B. */
+export interface Served {
+  readonly url: string;
+  readonly stop: () => Promise<unknown>;
+}
+
+export async function propagation(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
+  const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes);
+  const [ours, peer] = await alternate(
+    latencies(() => startReadApp(stage, { EARLY_WAKE: 'auto' })),
+    latencies(() => startListener(stage)),
+    rounds,
+  );
+  const common = { peerName: 'binlog listener', unit: 'ms', better: 'lower' } as const;
+  return [
+    percentileFigure({ ...common, name: 'propagation p50', target: 1 }, 50, ours, peer),
+    percentileFigure({ ...common, name: 'propagation p99', target: 1.2 }, 99, ours, peer),
+  ];
+}
+
+export async function propagationPoll(
+  stage: Stage,
+  rounds: number,
+  quick: boolean,
+): Promise<Figure[]> {
+  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
+  const settings = { EARLY_WAKE: 'off', POLL_INTERVAL_MS: String(POLL_INTERVAL_MS) };
+  const ours: number[][] = [];
+  for (let round = 0; round < rounds; round++) {
+    ours.push(await measure(stage, () => startReadApp(stage, settings), writes));
+  }
+  const comparison: Omit<Comparison, 'ours' | 'peer'> = {
+    name: 'propagation-poll p99',
+    peerName: 'the poll interval',
+    unit: 'ms',
+    better: 'lower',
+    target: { atMost: POLL_INTERVAL_MS + GRACE_MS },
+  };
+  const interval = ours.map(() => [POLL_INTERVAL_MS]);
+  return [percentileFigure(comparison, 99, ours, interval)];
+}
+
+export async function measure(
+  stage: Stage,
+  start: () => Promise<Served>,
+  writes: number,
+): Promise<number[]> {
+  await stage.fill(new Map([[KEY, Buffer.from(UNWRITTEN)]]));
+  await stage.centers.caughtUp();
+  const served = await start();
+  try {
+    return await latenciesOf(stage, served.url, writes);
+  } finally {
+    await served.stop();
+  }
+}
+
+/** Writes the key in A again and again, and waits each time until `url` answers it.
+ * @returns ms, one of each write */
+async function latenciesOf(stage: Stage, url: string, writes: number): Promise<number[]> {
+  const a = await createConnection(stage.a);
+  const poll = new HttpPoll(`${url}/v1/configs/${KEY}`);
+  await poll.until(UNWRITTEN); // both hold the key: a fill under way may outlive an event in the listener
+  const latencies: number[] = [];
+  for (let write = -UNCOUNTED; write < writes; write++) {
+    const value = JSON.stringify({ write, at: Date.now() });
+    await a.execute('UPDATE configs SET config_value = ? WHERE config_key = ?', [value, KEY]);
+    const committedAtMs = performance.now();
+    await poll.until(value);
+    if (write >= 0) latencies.push(performance.now() - committedAtMs);
+    await delay(20 + 20 * Math.random()); // nothing is under way any more, and no step is kept
+  }
+  poll.close();
+  await a.end();
+  return latencies;
+}
+
+async function startReadApp(stage: Stage, settings: NodeJS.ProcessEnv): Promise<Served> {
+  const app = await AppProcess.spawn({
+    name: 'read app',
+    command: 'read',
+    env: { MYSQL_B_URL: stage.b, REDIS_URL: stage.redis, LOG_LEVEL: 'warn', ...settings },
+  });
+  stage.after(() => app.stop());
+  await app.untilReady(new AbortController().signal);
+  return app;
+}
+
+async function startListener(stage: Stage): Promise<Served> {
+  const options = { mysql: stage.centers.b.endpoint, redis: stage.redis };
+  const env = { ...process.env, LISTENER: JSON.stringify(options) };
+  const child = fork(LISTENER, { env });
+  const stop = async () => child.kill();
+  stage.after(stop);
+  const [url] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(() => {
+      throw new Error('Expected the binlog listener to start, but it ended');
+    }),
+  ]);
+  return { url, stop };
+}
