@@ -74,19 +74,21 @@ export function figureOf(
   return judge(comparison, median(ours), median(peer), ratiosOf(ours, peer));
 }
 
-/** From single samples of both sides, round by round: a percentile of all rounds together, beside
- * which those of the rounds are only the spread. */
-export function percentileFigure(
-  comparison: Omit<Comparison, 'ours' | 'peer'>,
-  percent: number,
+/** From single samples of both sides, round by round: a figure for each percentile, of all rounds
+ * together; those of the single rounds are only its spread. */
+export function percentileFigures(
+  { name, ...rest }: Omit<Comparison, 'ours' | 'peer' | 'target'>,
+  targets: readonly { readonly percent: number; readonly target: Comparison['target'] }[],
   ours: readonly (readonly number[])[],
   peer: readonly (readonly number[])[],
-): Figure {
-  const ofRound = (round: readonly number[]) => percentile(round, percent);
+): Figure[] {
   const samples = { ours: ours.flat(), peer: peer.flat() };
-  const ratios = ratiosOf(ours.map(ofRound), peer.map(ofRound));
-  const figure = judge(comparison, ofRound(samples.ours), ofRound(samples.peer), ratios);
-  return { ...figure, samples };
+  return targets.map(({ percent, target }) => {
+    const of = (values: readonly number[]) => percentile(values, percent);
+    const comparison = { ...rest, name: `${name} p${percent}`, target };
+    const ratios = ratiosOf(ours.map(of), peer.map(of));
+    return { ...judge(comparison, of(samples.ours), of(samples.peer), ratios), samples };
+  });
 }
 
 function ratiosOf(ours: readonly number[], peer: readonly number[]): number[] {

@@ -1,12 +1,14 @@
 /**
  * `npm run bench [-- --only NAME] [--flavor F] [--json] [--quick]`: every claim of speed, measured.
  *
- * Plain output is a line per figure as it comes, and a table at the end; with --json one object per
+ * Plain output is a line per figure as it comes, then the latencies of propagation as
+ * a plot, and a table of all at the end; with --json one object per
  * figure. The exit code says nothing about targets: a figure that does not hold is printed so.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Flavor } from '../../src/demo/data-centers.js';
+import { plots } from './distribution.js';
 import { type Figure, short } from './figure.js';
 import { Stage } from './stage.js';
 import { suites } from './suites.js';
@@ -56,7 +58,9 @@ async function main(): Promise<void> {
       await stage.stop();
     }
   }
-  if (!flags.json) console.log(table(figures));
+  if (flags.json) return;
+  console.log(plots(figures));
+  console.log(table(figures));
 }
 
 function chosen(only: string | undefined) {

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
 import { AppProcess } from '../../src/demo/app-process.js';
-import { alternate, type Comparison, type Figure, percentileFigure } from './figure.js';
+import { alternate, type Figure, percentileFigures } from './figure.js';
 import { HttpPoll } from './http-poll.js';
 import type { Stage } from './stage.js';
 
@@ -21,6 +21,9 @@ const UNCOUNTED = 5;
 const UNWRITTEN = '{}';
 const POLL_INTERVAL_MS = 250;
 const GRACE_MS = 20;
+const PAUSE_MS = 20;
+/** After which nothing of the last write is under way. */
+const REST_MS = 20;
 
 /** Something that answers GETs in B. */
 export interface Served {
@@ -30,17 +33,21 @@ export interface Served {
 
 export async function propagation(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
   const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
-  const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes);
+  const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes, PAUSE_MS);
   const [ours, peer] = await alternate(
     latencies(() => startReadApp(stage, { EARLY_WAKE: 'auto' })),
     latencies(() => startListener(stage)),
     rounds,
   );
-  const common = { peerName: 'binlog listener', unit: 'ms', better: 'lower' } as const;
-  return [
-    percentileFigure({ ...common, name: 'propagation p50', target: 1 }, 50, ours, peer),
-    percentileFigure({ ...common, name: 'propagation p99', target: 1.2 }, 99, ours, peer),
-  ];
+  return percentileFigures(
+    { name: 'propagation', peerName: 'binlog listener', unit: 'ms', better: 'lower' },
+    [
+      { percent: 50, target: 1 },
+      { percent: 99, target: 1.2 },
+    ],
+    ours,
+    peer,
+  );
 }
 
 export async function propagationPoll(
@@ -52,37 +59,41 @@ export async function propagationPoll(
   const settings = { EARLY_WAKE: 'off', POLL_INTERVAL_MS: String(POLL_INTERVAL_MS) };
   const ours: number[][] = [];
   for (let round = 0; round < rounds; round++) {
-    ours.push(await measure(stage, () => startReadApp(stage, settings), writes));
+    ours.push(await measure(stage, () => startReadApp(stage, settings), writes, POLL_INTERVAL_MS));
   }
-  const comparison: Omit<Comparison, 'ours' | 'peer'> = {
-    name: 'propagation-poll p99',
-    peerName: 'the poll interval',
-    unit: 'ms',
-    better: 'lower',
-    target: { atMost: POLL_INTERVAL_MS + GRACE_MS },
-  };
-  const interval = ours.map(() => [POLL_INTERVAL_MS]);
-  return [percentileFigure(comparison, 99, ours, interval)];
+  return percentileFigures(
+    { name: 'propagation-poll', peerName: 'the poll interval', unit: 'ms', better: 'lower' },
+    [{ percent: 99, target: { atMost: POLL_INTERVAL_MS + GRACE_MS } }],
+    ours,
+    ours.map(() => [POLL_INTERVAL_MS]),
+  );
 }
 
+/** @param pauseMs between writes, at most: of a poll interval and more, so that a write comes at any
+ *   point of it, if polls matter. @returns ms, one of each write */
 export async function measure(
   stage: Stage,
   start: () => Promise<Served>,
   writes: number,
+  pauseMs: number,
 ): Promise<number[]> {
   await stage.fill(new Map([[KEY, Buffer.from(UNWRITTEN)]]));
   await stage.centers.caughtUp();
   const served = await start();
   try {
-    return await latenciesOf(stage, served.url, writes);
+    return await latenciesOf(stage, served.url, writes, pauseMs);
   } finally {
     await served.stop();
   }
 }
 
-/** Writes the key in A again and again, and waits each time until `url` answers it.
- * @returns ms, one of each write */
-async function latenciesOf(stage: Stage, url: string, writes: number): Promise<number[]> {
+/** Writes the key in A again and again, and waits each time until `url` answers it. */
+async function latenciesOf(
+  stage: Stage,
+  url: string,
+  writes: number,
+  pauseMs: number,
+): Promise<number[]> {
   const a = await createConnection(stage.a);
   const poll = new HttpPoll(`${url}/v1/configs/${KEY}`);
   await poll.until(UNWRITTEN); // both hold the key: a fill under way may outlive an event in the listener
@@ -93,7 +104,7 @@ async function latenciesOf(stage: Stage, url: string, writes: number): Promise<n
     const committedAtMs = performance.now();
     await poll.until(value);
     if (write >= 0) latencies.push(performance.now() - committedAtMs);
-    await delay(20 + 20 * Math.random()); // nothing is under way any more, and no step is kept
+    await delay(REST_MS + pauseMs * Math.random());
   }
   poll.close();
   await a.end();
