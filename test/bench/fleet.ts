@@ -33,10 +33,10 @@ export async function fleet(stage: Stage, rounds: number, quick: boolean): Promi
   stage.after(async () => redis.disconnect());
   const changes = quick ? CHANGES.quick : CHANGES.full;
   const writes = (count: number) => () => writesPerChange(stage, redis, count, changes);
-  const redisWrites = await alternate(writes(READERS), writes(1), rounds);
+  const redisWrites = await alternate(writes(READERS), writes(1), quick ? 1 : rounds);
   const idleMs = quick ? IDLE_MS.quick : IDLE_MS.full;
   const cpu = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs);
-  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), Math.min(rounds, 3));
+  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), quick ? 1 : 3);
   return [
     figureOf(
       {

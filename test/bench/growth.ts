@@ -21,9 +21,9 @@ interface Size {
 const SMALL: Size = { configs: 1_000, changes: 10_000 };
 const BIG = {
   full: { configs: 1_000_000, changes: 5_000_000 },
-  quick: { configs: 50_000, changes: 200_000 },
+  quick: { configs: 20_000, changes: 200_000 },
 };
-const ENTRIES = 10_000;
+const ENTRIES = { full: 10_000, quick: 2_000 };
 const POLLS = 300;
 const PAGE = 500;
 const TIMEOUT_MS = 10_000;
@@ -37,6 +37,7 @@ const HELD_OPTIONS = {
 
 export async function growth(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
   const big = quick ? BIG.quick : BIG.full;
+  const few = quick ? ENTRIES.quick : ENTRIES.full;
   await makeDatabase(stage, 'growth_small', SMALL);
   await makeDatabase(stage, 'growth_big', big);
   const ours = pollsOf(stage, 'growth_big', big);
@@ -47,7 +48,7 @@ export async function growth(stage: Stage, rounds: number, quick: boolean): Prom
   const title = (name: string) => `growth ${name}, ${sizes(big)}`;
   const memory = await alternate(
     () => bytesPerEntry(stage, big.configs),
-    () => bytesPerEntry(stage, ENTRIES),
+    () => bytesPerEntry(stage, few),
     quick ? 1 : 3,
   );
   return [
@@ -62,7 +63,7 @@ export async function growth(stage: Stage, rounds: number, quick: boolean): Prom
     figureOf(
       {
         name: `growth memory per entry, ${short(big.configs)} entries`,
-        peerName: `${short(ENTRIES)} entries`,
+        peerName: `${short(few)} entries`,
         unit: 'bytes',
         better: 'lower',
         target: MOST,

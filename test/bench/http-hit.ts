@@ -43,7 +43,7 @@ export async function httpHit(stage: Stage, rounds: number, quick: boolean): Pro
   const bare = fork(BARE_ROUTE, [JSON.stringify({ headers: Object.fromEntries(headers), body })]);
   stage.after(async () => bare.kill());
   const [bareUrl] = await once(bare, 'message');
-  const seconds = quick ? 2 : 4;
+  const seconds = quick ? 1 : 4;
   return [
     await compare(
       {

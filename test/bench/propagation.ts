@@ -17,7 +17,8 @@ import type { Stage } from './stage.js';
 const LISTENER = fileURLToPath(new URL('./binlog-listener.ts', import.meta.url));
 export const KEY = 'checkout/limits/propagation';
 const WRITES = { full: 200, quick: 60 };
-const UNCOUNTED = 5;
+const POLL_WRITES = { full: 200, quick: 24 };
+const UNCOUNTED = 3;
 const UNWRITTEN = '{}';
 const POLL_INTERVAL_MS = 250;
 const GRACE_MS = 20;
@@ -55,7 +56,7 @@ export async function propagationPoll(
   rounds: number,
   quick: boolean,
 ): Promise<Figure[]> {
-  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
+  const writes = Math.ceil((quick ? POLL_WRITES.quick : POLL_WRITES.full) / rounds);
   const settings = { EARLY_WAKE: 'off', POLL_INTERVAL_MS: String(POLL_INTERVAL_MS) };
   const ours: number[][] = [];
   for (let round = 0; round < rounds; round++) {
