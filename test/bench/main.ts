@@ -2,7 +2,8 @@
  * `npm run bench [-- --only NAME] [--flavor F] [--json] [--quick]`: every claim of speed, measured.
  *
  * Plain output is a line per figure as it comes, then the latencies of propagation as plots and a
- * table of all; with --json one object per figure. The exit code says nothing about targets: a figure that does not hold is printed so.
+ * table of all; with --json one object per figure. The exit code says nothing about targets: a
+ * figure that does not hold is printed so.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
