@@ -31,7 +31,11 @@ export async function redisHit(stage: Stage, rounds: number): Promise<Figure[]> 
   await stage.fill(new Map(keys.map((key) => [key, VALUE])));
   // Too small for any key to be there still when its turn comes again; and a machine that is busy
   // must not send the reads to MySQL-B.
-  const reader = await stage.reader({ localMaxEntries: AT_ONCE, redisTimeoutMs: 1_000 });
+  const reader = await stage.reader({
+    localMaxEntries: AT_ONCE,
+    redisTimeoutMs: 10_000,
+    readTimeoutMs: 60_000,
+  });
   await reader.getMany(keys);
   const client = new Redis(stage.redis);
   stage.after(async () => client.disconnect());
