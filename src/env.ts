@@ -21,10 +21,18 @@ type ValueOf<S extends Setting> = S extends { kind: 'integer' | 'number' }
 
 /** The settings of one command, all of them checked. */
 export type SettingsOf<C extends CommandName> = {
-  readonly [Name in keyof Table as C extends Table[Name]['commands'][number]
-    ? Name
-    : never]: ValueOf<Table[Name]>;
+  readonly [Name in keyof Table as C extends Table[Name]['commands'][number] ? Name : never]:
+    | ValueOf<Table[Name]>
+    | Optional<Table[Name], C>;
 };
+
+type Optional<S extends Setting, C extends CommandName> = S extends {
+  optionalFor: readonly (infer Name)[];
+}
+  ? C extends Name
+    ? undefined
+    : never
+  : never;
 
 /** The settings of `command`, by name, in the order of the table. */
 export function settingsFor(command: CommandName): [name: string, setting: Setting][] {
@@ -61,6 +69,8 @@ type Parsed = { readonly value: unknown } | { readonly faults: readonly string[]
 
 function absent(setting: Setting, command: CommandName): Parsed {
   if (setting.kind === 'tokens') return { value: [] };
+  if ('optionalFor' in setting && setting.optionalFor.includes(command))
+    return { value: undefined };
   const value = defaultOf(setting, command);
   return value === undefined ? { faults: [`${shapeOf(setting)}, got none`] } : { value };
 }

@@ -9,7 +9,7 @@ import { DEFAULT_MAX_EVENT_LOOP_DELAY_MS, SERVER_DEFAULTS } from './http/limits.
 import { READER_DEFAULTS } from './reader/create-reader.js';
 import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
-export type CommandName = 'migrate' | 'write' | 'read';
+export type CommandName = 'migrate' | 'write' | 'read' | 'doctor';
 
 interface Common {
   /** The name in the environment. */
@@ -22,7 +22,11 @@ interface Common {
 
 export type Setting = Common &
   (
-    | { readonly kind: 'mysql-url' | 'redis-url' }
+    | {
+        readonly kind: 'mysql-url' | 'redis-url';
+        /** Commands that can do without it. */
+        readonly optionalFor: readonly CommandName[];
+      }
     | { readonly kind: 'tokens' }
     | { readonly kind: 'text' | 'identifier'; readonly default: string }
     | {
@@ -39,27 +43,33 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const WRITE = ['write'] as const;
 const READ = ['read'] as const;
 const BOTH = ['write', 'read'] as const;
+const DOCTOR = ['doctor'] as const;
+const READ_DOCTOR = ['read', 'doctor'] as const;
+const ALL_BUT_MIGRATE = ['write', 'read', 'doctor'] as const;
 
 export const SETTINGS = {
   mysqlAUrl: {
     env: 'MYSQL_A_URL',
     flag: 'mysql-a-url',
     kind: 'mysql-url',
-    commands: ['migrate', 'write'],
+    commands: ['migrate', 'write', 'doctor'],
+    optionalFor: DOCTOR,
     help: 'MySQL in data center A',
   },
   mysqlBUrl: {
     env: 'MYSQL_B_URL',
     flag: 'mysql-b-url',
     kind: 'mysql-url',
-    commands: READ,
+    commands: READ_DOCTOR,
+    optionalFor: DOCTOR,
     help: 'MySQL in data center B, a replica of A; SELECT on three tables is enough',
   },
   redisUrl: {
     env: 'REDIS_URL',
     flag: 'redis-url',
     kind: 'redis-url',
-    commands: READ,
+    commands: READ_DOCTOR,
+    optionalFor: DOCTOR,
     help: 'Redis in data center B: one server, redis-sentinel:// or redis-cluster://',
   },
   host: {
@@ -135,7 +145,7 @@ export const SETTINGS = {
     kind: 'choice',
     default: READER_DEFAULTS.earlyWake,
     choices: ['auto', 'off'],
-    commands: READ,
+    commands: READ_DOCTOR,
     help: 'auto: poll at once when MySQL-B has applied a transaction; off: at the interval only',
   },
   localMaxEntries: {
@@ -215,7 +225,7 @@ export const SETTINGS = {
     default: READER_DEFAULTS.redisBuckets,
     min: 1,
     max: 1024,
-    commands: READ,
+    commands: READ_DOCTOR,
     help: 'parts of the key space in Redis, one hash slot each; the same on all readers',
   },
   readTimeoutMs: {
@@ -235,7 +245,7 @@ export const SETTINGS = {
     default: READER_DEFAULTS.staleAfterMs,
     min: 1,
     max: DAY_MS,
-    commands: READ,
+    commands: READ_DOCTOR,
     help: 'answers are marked stale when A was last heard from so long ago, in ms',
   },
   pageSize: {
@@ -262,7 +272,7 @@ export const SETTINGS = {
     flag: 'key-prefix',
     kind: 'text',
     default: READER_DEFAULTS.keyPrefix,
-    commands: READ,
+    commands: READ_DOCTOR,
     help: 'start of all keys in Redis; the same on all readers',
   },
   maxValueBytes: {
@@ -282,7 +292,7 @@ export const SETTINGS = {
     default: MAINTENANCE_DEFAULTS.retentionSeconds / 3600,
     min: 0.001,
     max: 24 * 365,
-    commands: WRITE,
+    commands: ['write', 'doctor'],
     help: 'changes older than this leave the log, in hours',
   },
   table: {
@@ -290,7 +300,7 @@ export const SETTINGS = {
     flag: 'table',
     kind: 'identifier',
     default: DEFAULT_TABLE.table,
-    commands: BOTH,
+    commands: ALL_BUT_MIGRATE,
     help: 'the tracked table',
   },
   keyColumn: {
@@ -298,7 +308,7 @@ export const SETTINGS = {
     flag: 'key-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.keyColumn,
-    commands: BOTH,
+    commands: ALL_BUT_MIGRATE,
     help: 'its column of keys',
   },
   valueColumn: {
@@ -306,7 +316,7 @@ export const SETTINGS = {
     flag: 'value-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.valueColumn,
-    commands: BOTH,
+    commands: ALL_BUT_MIGRATE,
     help: 'its column of values',
   },
   versionColumn: {
@@ -314,7 +324,7 @@ export const SETTINGS = {
     flag: 'version-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.versionColumn,
-    commands: BOTH,
+    commands: ALL_BUT_MIGRATE,
     help: 'its column of versions',
   },
   writeTokens: {

@@ -12,6 +12,7 @@ Examples:
   $ MYSQL_A_URL=mysql://root:secret@db-a/app tidemark migrate --dry-run
   $ MYSQL_A_URL=mysql://app:secret@db-a/app tidemark write --port 8080
   $ MYSQL_B_URL=mysql://reader:secret@db-b/app REDIS_URL=redis://cache-b tidemark read
+  $ tidemark doctor                     what is wrong, with all three URLs in the environment
 
 Every flag of a command can be set in the environment. Prefer that for URLs and tokens: flags
 show in the list of processes.`;
@@ -43,6 +44,14 @@ withSettings('read', 'serve reads in data center B').action(async (flags) => {
   const { readCommand } = await import('./read.js');
   await readCommand(settings);
 });
+
+withSettings('doctor', 'check both data centers and all between them; exit code 1 on a fault')
+  .option('--json', 'print the findings as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('doctor', process.env, flags);
+    const { doctorCommand } = await import('./doctor.js');
+    if (!(await doctorCommand({ settings, json: flags.json }))) process.exitCode = 1;
+  });
 
 program
   .command('demo')
