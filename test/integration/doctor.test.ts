@@ -34,7 +34,6 @@ describe.each(flavors)('doctor on %s', (flavor) => {
 
   beforeAll(async () => {
     centers = await startDataCenters({ flavor });
-    await query(centers.a.url(), "CREATE USER 'tidemark_reader'@'%' IDENTIFIED BY 'secret'");
   });
   afterAll(() => centers.stop());
 
@@ -44,6 +43,8 @@ describe.each(flavors)('doctor on %s', (flavor) => {
     const name = `d${number}`;
     await query(centers.a.url(), `CREATE DATABASE ${name}`);
     await migrateAt(centers.a.url(name));
+    await query(centers.a.url(), "DROP USER IF EXISTS 'tidemark_reader'@'%'");
+    await query(centers.a.url(), "CREATE USER 'tidemark_reader'@'%' IDENTIFIED BY 'secret'");
     await plainClient(flavor, centers.a.url(name), await migrationText('grant_reader'));
     await write('INSERT INTO configs (config_key, config_value) VALUES (?, ?)', ['k', '1'], name);
     await write('UPDATE config_stream SET beat_at = UTC_TIMESTAMP(6)', [], name);
@@ -171,9 +172,6 @@ describe.each(flavors)('doctor on %s', (flavor) => {
     await write(`GRANT ${extra} ON *.* TO 'tidemark_reader'@'%'`);
     await write(`GRANT SELECT ON tidemark_migrations TO 'tidemark_reader'@'%'`);
     await write(`GRANT TRIGGER ON configs TO 'tidemark_reader'@'%'`);
-    onTestFinished(async () => {
-      await write(`REVOKE ${extra} ON *.* FROM 'tidemark_reader'@'%'`);
-    });
     await centers.caughtUp();
     const seen = (await examine({ mysqlBUrl: reader })).filter((one) => one.place === 'MySQL-B');
     expect(seen.filter(({ severity }) => severity !== 'ok')).toEqual([]);
@@ -296,9 +294,9 @@ describe.each(flavors)('doctor on %s', (flavor) => {
     });
 
     test('a table without transactions, and a stream that lost its row', async () => {
-      await write('ALTER TABLE configs ENGINE = MyISAM');
-      await named('MySQL-A', 'tables', 'fault', /configs is in MyISAM/, /ENGINE = InnoDB/);
-      await write('ALTER TABLE configs ENGINE = InnoDB');
+      await write('ALTER TABLE config_stream ENGINE = MyISAM');
+      await named('MySQL-A', 'tables', 'fault', /config_stream is in MyISAM/, /ENGINE = InnoDB/);
+      await write('ALTER TABLE config_stream ENGINE = InnoDB');
       await write('DELETE FROM config_stream');
       const remedy = /In A: (INSERT INTO config_stream.*)$/;
       await named('MySQL-A', 'tables', 'fault', /lost its one row/, remedy);
@@ -411,6 +409,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
 
     test('lagging, by accident and on purpose', async () => {
       const more = { settings: { ...SETTINGS, staleAfterMs: 1 }, patienceMs: 0 };
+      if (isMysql) await set('b', 'super_read_only', 'OFF'); // which forbids locks, too
       await connected(urls.mysqlBUrl, async (connection) => {
         await connection.beginTransaction();
         await connection.query('SELECT head FROM config_stream FOR UPDATE'); // the applier waits
@@ -522,11 +521,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
       await pastGuard('UPDATE config_changes SET changed_at = UTC_TIMESTAMP(6)');
       await named('Redis', 'marks', 'warning', /another history/, /starts anew/);
       await write("UPDATE configs SET config_value = '2'");
-      await centers.caughtUp();
-      await pastGuard("UPDATE config_changes SET table_name = 'configs' WHERE version = 2");
-      await write("UPDATE configs SET config_value = '3'");
-      await centers.caughtUp();
-      await write('DELETE FROM config_changes WHERE version < 4');
+      await write('DELETE FROM config_changes WHERE version < 3');
       await centers.caughtUp();
       await named('Redis', 'marks', 'warning', /which was pruned/, /RETENTION_HOURS/);
     });

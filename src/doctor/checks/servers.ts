@@ -1,20 +1,14 @@
 /** Checks of one database server by itself, for MySQL-A and MySQL-B. */
 import { quoteIdentifier } from '../../core/table.js';
 import type { DoctorSettings, ServerFacts, SourceFacts } from '../facts.js';
-import {
-  type Check,
-  check,
-  fault,
-  ok,
-  unknown,
-  unseen,
-  type Verdict,
-  warning,
-} from '../finding.js';
+import { type Check, check, fault, ok, unseen, type Verdict, warning } from '../finding.js';
 import { excessOf, holds, holdsGlobally } from '../grants.js';
 import { CHANGES, STREAM } from '../server.js';
 
 const OLDEST = { mysql: [8, 0, 17], mariadb: [10, 6, 0] } as const;
+
+/** Of an account's grants that go too far. */
+const MOST_SHOWN = 3;
 
 export const SERVER_CHECKS: readonly Check[] = [
   check('MySQL-A', 'version', ['a'], ({ a }) => judgeVersion(a)),
@@ -147,8 +141,11 @@ function judgeReaderRights(b: ServerFacts, { names }: DoctorSettings): Verdict {
   }
   const excess = excessOf(b.grants, b.database, [...tables, 'tidemark_migrations']);
   if (excess.length > 0) {
+    const more =
+      excess.length > MOST_SHOWN ? `; and ${excess.length - MOST_SHOWN} more grants` : '';
+    const shown = `${excess.slice(0, MOST_SHOWN).join('; ')}${more}`;
     return warning(
-      `more than SELECT on three tables, which is all that a reader needs: ${excess.join('; ')}`,
+      `more than SELECT on three tables, which is all that a reader needs: ${shown}`,
       'Give readers an account of their own, with migrations/grant_reader.sql',
     );
   }
