@@ -6,15 +6,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import { decodeMark, type Mark } from '../core/mark.js';
-import { UnavailableError } from '../errors.js';
-import { openRedis } from '../redis/client.js';
 import type { RedisClient } from '../redis/tier.js';
 import { parseRedisUrl } from '../redis/url.js';
-import { within } from '../within.js';
 import type { DoctorSettings, RedisFacts, RedisNode } from './facts.js';
+import { firstWords, onRedis } from './redis-line.js';
 
 const AGAIN_AFTER_MS = 50;
 const ANSWER_WITHIN_MS = 5_000;
+const CLUSTER_URL = /^(rediss?-cluster:\/\/(?:[^@/?#]*@)?)([^/?#]*)[^?#]*(\?.*)?$/;
 
 export interface CollectRedisOptions {
   readonly url: string;
@@ -30,34 +29,42 @@ export interface CollectRedisOptions {
 /** @throws UnavailableError when it does not answer */
 export async function collectRedis(options: CollectRedisOptions): Promise<RedisFacts> {
   const { kind } = parseRedisUrl(options.url);
-  let told = 'no answer';
-  const client = openRedis(options.url, (error) => {
-    told = firstWords(error.message);
-  });
   try {
-    await untilReady(client, options.connectTimeoutMs, () => told);
-    const late = () => new UnavailableError('Expected Redis (REDIS_URL) to answer, got silence.');
-    return await within(
+    return await onRedis(options.url, limitsOf(options), (client) =>
       collect(client, kind, options),
-      ANSWER_WITHIN_MS + options.patienceMs,
-      late,
     );
-  } finally {
-    client.disconnect();
+  } catch (error) {
+    // No client gets into a cluster that is down, but its nodes know why it is.
+    const fallen = kind === 'cluster' ? await collectFallenCluster(options) : undefined;
+    if (fallen === undefined) throw error;
+    return fallen;
   }
 }
 
-async function untilReady(client: RedisClient, timeoutMs: number, told: () => string) {
-  const endMs = performance.now() + timeoutMs;
-  while (client.status !== 'ready') {
-    if (performance.now() > endMs) {
-      throw new UnavailableError(
-        `Expected Redis (REDIS_URL) to answer, got ${told()}. Check that it runs, can be reached ` +
-          'from here, and that user, password and TLS in the URL are right.',
-      );
+function limitsOf({ connectTimeoutMs, patienceMs }: CollectRedisOptions) {
+  return { connectMs: connectTimeoutMs, totalMs: ANSWER_WITHIN_MS + patienceMs };
+}
+
+/** What the first node of the URL that answers says; undefined when none does. */
+async function collectFallenCluster(options: CollectRedisOptions): Promise<RedisFacts | undefined> {
+  const [, start = '', hosts = '', query = ''] = CLUSTER_URL.exec(options.url) ?? [];
+  for (const host of hosts.split(',')) {
+    const url = `${start.replace('-cluster', '')}${host}${query}`;
+    try {
+      return await onRedis(url, limitsOf(options), async (client) => ({
+        kind: 'cluster',
+        nodes: await collectNodes(client),
+        cluster: parseInfo(String(await client.cluster('INFO'))),
+        refused: new Map(['MGET', 'SET', 'EVAL'].map((command) => [command, 'CLUSTERDOWN'])),
+        marks: [],
+        headB: options.headB,
+        fingerprints: new Map(),
+      }));
+    } catch {
+      // The next one may answer; if none does, the error of the whole is told.
     }
-    await delay(AGAIN_AFTER_MS);
   }
+  return undefined;
 }
 
 async function collect(
@@ -66,7 +73,8 @@ async function collect(
   options: CollectRedisOptions,
 ): Promise<RedisFacts> {
   const { headB, fingerprintAt } = options;
-  const refused = await collectRefusals(client, `${tagOf(options.settings, 0)}:doctor`);
+  const key = `${tagOf(options.settings, 0)}:doctor`;
+  const refused = await collectRefusals(readingTrials(client, key));
   const marks = refused.has('MGET') ? [] : await collectMarks(client, options);
   const fingerprints = new Map<number, string>();
   for (const version of new Set(marks.flatMap((mark) => mark?.position.version ?? []))) {
@@ -76,6 +84,9 @@ async function collect(
   const nodes = refused.has('INFO') ? [] : await collectNodes(client);
   const cluster =
     client instanceof Cluster ? parseInfo(String(await client.cluster('INFO'))) : undefined;
+  for (const [command, code] of await collectRefusals(writingTrials(client, key))) {
+    refused.set(command, code);
+  }
   return { kind, nodes, cluster, refused, marks, headB, fingerprints };
 }
 
@@ -89,23 +100,35 @@ async function collectNodes(client: RedisClient): Promise<RedisNode[]> {
   );
 }
 
-/** Which of a reader's commands are refused, and with which kind of error. */
-async function collectRefusals(client: RedisClient, key: string): Promise<Map<string, string>> {
+type Trial = readonly [command: string, trial: () => Promise<unknown>];
+
+function readingTrials(client: RedisClient, key: string): Trial[] {
   const script = "return redis.call('MGET', KEYS[1])";
-  const trials: [command: string, trial: () => Promise<unknown>][] = [
+  return [
     ['INFO', () => (client instanceof Cluster ? Promise.resolve() : client.info())],
     ['MGET', () => client.mget(key)],
-    ['SET', () => client.set(key, '', 'PX', 1, 'XX')],
-    ['DEL', () => client.del(key)],
     ['EVAL', () => client.eval(script, 1, key)],
   ];
+}
+
+function writingTrials(client: RedisClient, key: string): Trial[] {
+  return [
+    ['SET', () => client.set(key, '', 'PX', 1, 'XX')],
+    ['DEL', () => client.del(key)],
+  ];
+}
+
+/** Which of a reader's commands are refused, and with which kind of error. */
+async function collectRefusals(trials: readonly Trial[]): Promise<Map<string, string>> {
   const refused = new Map<string, string>();
   for (const [command, trial] of trials) {
     try {
       await trial();
     } catch (error) {
       if (!(error instanceof Error) || error.name !== 'ReplyError') throw error;
-      refused.set(command, firstWords(error.message).split(' ')[0] ?? '');
+      const code = firstWords(error.message).split(' ')[0] ?? '';
+      refused.set(command, code);
+      if (code === 'READONLY') break; // the client is about to leave this replica
     }
   }
   return refused;
@@ -139,9 +162,4 @@ function parseInfo(text: string): Map<string, string> {
   return new Map(
     lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
   );
-}
-
-/** Enough to name an error; not what it was about. */
-function firstWords(message: string): string {
-  return message.split(/[:,.'"]/)[0]?.slice(0, 60) ?? '';
 }
