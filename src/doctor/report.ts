@@ -26,7 +26,7 @@ export function reportJson(findings: readonly Finding[]): string {
   return JSON.stringify({ sound: counts.fault === 0, counts, findings }, null, 2);
 }
 
-/** Lines no longer than `columns`, unless a single word is; commands stay in one piece each. */
+/** Lines no longer than `columns`, unless a single word is. */
 export function reportText(findings: readonly Finding[], columns: number, colors: Colors): string {
   const checkColumns = 2 + Math.max(...findings.map(({ check }) => check.length));
   const lines = PLACES.flatMap((place) => {
