@@ -5,10 +5,11 @@
  * pure (checks/). What cannot be reached is a fault of its own, and the rest is checked all the same.
  */
 import type { Connection } from 'mysql2/promise';
-import { TidemarkError } from '../errors.js';
+import { TidemarkError, UnavailableError } from '../errors.js';
 import { explainMysqlFault } from '../mysql/fault.js';
 import { readMigrations } from '../mysql/migration-files.js';
 import { openPool } from '../mysql/pool.js';
+import { within } from '../within.js';
 import { collectSource } from './a.js';
 import { collectReplica } from './b.js';
 import { FRESHNESS_CHECKS } from './checks/freshness.js';
@@ -29,6 +30,8 @@ export interface DoctorOptions {
   readonly settings: DoctorSettings;
   /** How long what A has may take to B, and what B has to Redis, in ms. Default 3,000. */
   readonly patienceMs?: number;
+  /** How long one server may take for all that it is asked, waits aside, in ms. Default 15,000. */
+  readonly answerWithinMs?: number;
 }
 
 export const CHECKS: readonly Check[] = [
@@ -40,6 +43,7 @@ export const CHECKS: readonly Check[] = [
 ];
 
 const PATIENCE_MS = 3_000;
+const ANSWER_WITHIN_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** What a server does or lacks is a finding, never an error. */
@@ -100,7 +104,8 @@ class Examination {
     const pool = openPool(url, { connectionLimit: 1, connectTimeoutMs: CONNECT_TIMEOUT_MS });
     this.ends.push(() => pool.end());
     const connection = await pool.getConnection();
-    this.ends.push(async () => connection.release());
+    // Destroyed, not released: a server that hangs would not let it go.
+    this.ends.push(async () => connection.destroy());
     return connection;
   }
 
@@ -116,8 +121,13 @@ class Examination {
       add(unknown(`unchecked: there is no ${variable}`, `Set ${variable} and run it again`));
       return undefined;
     }
+    const { patienceMs = PATIENCE_MS, answerWithinMs = ANSWER_WITHIN_MS } = this.options;
+    const late = () =>
+      new UnavailableError(
+        `Expected ${place} (${variable}) to answer, got silence. Look into its log.`,
+      );
     try {
-      return await collect(url);
+      return await within(collect(url), answerWithinMs + patienceMs, late);
     } catch (error) {
       if (!(error instanceof TidemarkError) && !isOfServer(error)) throw error; // a bug
       add(explained(explainMysqlFault(error, `${place} (${variable})`)));

@@ -54,7 +54,7 @@ async function examine(redisUrl: string, redisBuckets = 1): Promise<Finding[]> {
     retentionHours: 24,
     earlyWake: 'auto',
   } as const;
-  const all = await examineSystem({ mysqlBUrl: db.b, redisUrl, settings, patienceMs: 500 });
+  const all = await examineSystem({ mysqlBUrl: db.b, redisUrl, settings, patienceMs: 10_000 });
   return all.filter(({ place }) => place === 'Redis');
 }
 

@@ -16,6 +16,20 @@ describe.each(flavors)('doctor on %s', (flavor) => {
   beforeEach(() => scene.renew());
 
   describe('the servers', () => {
+    test('a server that hangs, from the start and half-way', async () => {
+      const { a, b } = scene.centers;
+      onTestFinished(() => b.resume());
+      b.pause();
+      await named('MySQL-B', 'connection', 'fault', /MYSQL_B_URL.*ETIMEDOUT/, /can be reached/);
+      b.resume();
+      // A locked table keeps what is asked of A waiting.
+      await connected(a.url(), async (connection) => {
+        await connection.query(`LOCK TABLES d${scene.number}.config_stream WRITE`);
+        const more = { answerWithinMs: 500, patienceMs: 0 };
+        await named('MySQL-A', 'connection', 'fault', /MYSQL_A_URL.*silence/, /log/, more);
+      });
+    });
+
     test('a source that takes no writes', async () => {
       await set('a', 'read_only', 'ON');
       await named('MySQL-A', 'read-only', 'fault', /takes no writes/, /SET GLOBAL read_only = OFF/);

@@ -37,7 +37,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
   test('finds no fault in a sound system, and sees all of it as an administrator', async () => {
     const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
     await taken(scene.urls.mysqlAUrl, [running]);
-    const findings = await examine();
+    const findings = await examine({ patienceMs: 30_000 });
     const bad = findings.filter(({ severity }) => severity !== 'ok');
     expect(bad.map(({ place, check }) => `${place} ${check}`)).toEqual([
       'MySQL-A privileges', // an administrator's
@@ -240,7 +240,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
       const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
       await taken(scene.urls.mysqlAUrl, [running]);
       await running.stop();
-      expect(find(await examine(), 'Redis', 'marks').severity).toBe('ok');
+      expect(find(await examine({ patienceMs: 30_000 }), 'Redis', 'marks').severity).toBe('ok');
       await pastGuard('UPDATE config_changes SET changed_at = UTC_TIMESTAMP(6)');
       await named('Redis', 'marks', 'warning', /another history/, /starts anew/);
       await write("UPDATE configs SET config_value = '2'");

@@ -17,7 +17,7 @@ export const SETTINGS: DoctorSettings = {
   names: DEFAULT_TABLE,
   keyPrefix: 'tidemark',
   redisBuckets: 1,
-  staleAfterMs: 5_000,
+  staleAfterMs: 60_000,
   retentionHours: 24,
   earlyWake: 'auto',
 };
