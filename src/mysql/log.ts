@@ -91,7 +91,7 @@ export class MysqlLog implements ChangeLog {
     const rows = await this.#select(
       `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
               t.${this.#key} AS row_key, t.${this.#version} AS version,
-              t.${this.#value} AS value_bytes
+              CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY) AS value_bytes
        FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
        LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
        WHERE s.id = 1`,
@@ -150,7 +150,6 @@ export class MysqlLog implements ChangeLog {
         sql,
         values,
         timeout: this.#timeoutMs,
-        typeCast: (field, next) => (field.name === 'value_bytes' ? field.buffer() : next()),
       });
       connection.release();
       return rows;
