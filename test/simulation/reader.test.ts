@@ -44,6 +44,18 @@ async function change(key: string): Promise<number> {
   return history.head;
 }
 
+/** A read under way, none of whose steps is let go yet; what it gives tells its end. */
+async function begun<T>(read: () => Promise<T>): Promise<() => Promise<unknown>> {
+  let answering: Promise<unknown> | undefined;
+  await run(
+    (function* reading() {
+      answering = read().catch((error: unknown) => error);
+      yield;
+    })(),
+  );
+  return async () => await answering;
+}
+
 /** What a read brings, with all steps let go. */
 async function answer<T>(read: () => Promise<T>): Promise<T> {
   let answering: Promise<T> | undefined;
@@ -99,14 +111,13 @@ describe('the reader', () => {
       await run(world.started());
       await pass(500);
       const minVersion = await change('a');
-      const reading = instance().reader.get('b', { minVersion });
-      reading.catch(() => undefined); // it is judged below
+      const reading = await begun(() => instance().reader.get('b', { minVersion }));
       world.failOver(minVersion - 1);
       world.reclone();
       await pass(1_100); // until a heartbeat proves it
       const applied = instance().reader.status().applied;
       expect(applied).toBe(minVersion - 1);
-      const answer = await reading.catch((error: unknown) => error);
+      const answer = await reading();
       if (answer instanceof NotFreshError) crossed += 1;
       else expect(answer).toBeInstanceOf(UnavailableError); // its connection was cut
       await stop();
