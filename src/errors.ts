@@ -16,6 +16,11 @@ export class InvalidKeyError extends TidemarkError {
   readonly code = 'invalid_key';
 }
 
+/** A place to go on from, of a watch, that is none. */
+export class InvalidPositionError extends TidemarkError {
+  readonly code = 'invalid_position';
+}
+
 /** A value that is not a JSON document in UTF-8. */
 export class InvalidValueError extends TidemarkError {
   readonly code = 'invalid_value';

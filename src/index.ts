@@ -7,8 +7,17 @@ export * from './errors.js';
 export type { Logger } from './logger.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
+export type { HintOutcome } from './reader/hints.js';
+export type { ChangedOptions } from './reader/key-changes.js';
 export type { ListOptions, Reader, ReaderEvents } from './reader/reader.js';
 export type { ReaderStatus } from './reader/status.js';
+export type {
+  Watch,
+  WatchChange,
+  WatchEvent,
+  WatchOptions,
+  WatchReset,
+} from './reader/watch.js';
 export {
   MAINTENANCE_DEFAULTS,
   Maintenance,

@@ -23,6 +23,7 @@ const STATUS_BY_CODE = new Map([
   ['invalid_value', 400],
   ['invalid_batch', 400],
   ['invalid_request', 400],
+  ['invalid_position', 400],
   ['invalid_options', 400],
   ['not_found', 404],
   ['key_collision', 409],

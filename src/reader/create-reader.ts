@@ -10,7 +10,9 @@ import { MysqlLog } from '../mysql/log.js';
 import { connectionOptionsOf, openPool } from '../mysql/pool.js';
 import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
+import { RedisHints } from '../redis/hints.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
+import { DEFAULT_MAX_WATCHERS } from './live.js';
 import type { Loaded } from './loader.js';
 import { Reader } from './reader.js';
 import { Reconciler } from './reconciler.js';
@@ -56,6 +58,10 @@ export interface ReaderSettings {
   /** Knowledge older than this is marked stale. Over the heartbeat's second plus replication. */
   readonly staleAfterMs: number;
   readonly mysqlConnections: number;
+  /** The most watches, and the most waits for changes of keys, at once. */
+  readonly maxWatchers: number;
+  /** 'on': a hint that one reader gets is passed on to all readers through Redis. */
+  readonly redisHints: 'on' | 'off';
 }
 
 export const READER_DEFAULTS: ReaderSettings = Object.freeze({
@@ -75,6 +81,8 @@ export const READER_DEFAULTS: ReaderSettings = Object.freeze({
   readTimeoutMs: 2_000,
   staleAfterMs: 5_000,
   mysqlConnections: 8,
+  maxWatchers: DEFAULT_MAX_WATCHERS,
+  redisHints: 'off',
 });
 
 /**
@@ -128,9 +136,16 @@ export function createReader(options: CreateReaderOptions): Reader {
   });
   const wake =
     settings.earlyWake === 'off' ? undefined : wakeOf(pool, settings, reconciler, logger);
+  const { redisHints: hintsAre, ...others } = settings;
+  const onFault = (error: unknown) => logger.debug({ reason: String(error) }, 'hints over Redis');
+  const redisHints =
+    hintsAre === 'off'
+      ? undefined
+      : new RedisHints({ client, prefix: settings.keyPrefix, table: names.table, onFault });
   return new Reader({
-    ...settings,
+    ...others,
     ...(wake === undefined ? {} : { wake }),
+    ...(redisHints === undefined ? {} : { redisHints }),
     log,
     local,
     redis,
@@ -189,6 +204,7 @@ function settingsOf(options: CreateReaderOptions): ReaderSettings {
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   onChange: ['evict', 'refresh'],
   earlyWake: ['auto', 'off'],
+  redisHints: ['on', 'off'],
 };
 
 function faultOf(name: string, usual: unknown, value: unknown): string | undefined {

@@ -87,8 +87,9 @@ export class PollLoop {
   }
 
   /** Resolves true as soon as `holds` does after a turn, false after `timeoutMs`.
+   * @param afresh whether turns come quickly again even if others have been waiting for long
    * @throws UnavailableError when too many are waiting already */
-  until(holds: () => boolean, timeoutMs: number): Promise<boolean> {
+  until(holds: () => boolean, timeoutMs: number, afresh = false): Promise<boolean> {
     if (holds()) return Promise.resolve(true);
     if (!this.running || timeoutMs <= 0) return Promise.resolve(false);
     if (this.#waiters.size >= MAX_WAITERS) {
@@ -96,7 +97,7 @@ export class PollLoop {
         `Expected at most ${MAX_WAITERS} reads to wait at once, got one more. Try again later.`,
       );
     }
-    if (this.#waiters.size === 0) this.#quickMs = FIRST_QUICK_MS;
+    if (this.#waiters.size === 0 || afresh) this.#quickMs = FIRST_QUICK_MS;
     this.#hurry();
     return new Promise((resolve) => {
       const timer = setTimeout(() => waiter.settle(false), timeoutMs);

@@ -6,7 +6,6 @@
  * A read waits only for what its caller asked for (`minVersion`, `maxStalenessMs`) and for a load.
  * When no tier answers, an expired local entry still does, marked stale.
  */
-import { EventEmitter } from 'node:events';
 import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
@@ -24,13 +23,14 @@ import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { Deadline } from './deadline.js';
+import { type LiveParts, LiveReader } from './live.js';
 import { type Loaded, Loader } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
 import { type ReaderStatus, statusOf } from './status.js';
 
-export interface ReaderParts {
+export interface ReaderParts extends LiveParts {
   readonly log: ChangeLog;
   readonly redis: RedisTier;
   readonly local: LocalTier<Loaded>;
@@ -74,7 +74,7 @@ const READY_WITHOUT_REDIS_MS = 5_000;
 const QUIET_MS = 10_000;
 const ALREADY_STALE = Number.NEGATIVE_INFINITY;
 
-export class Reader extends EventEmitter<ReaderEvents> {
+export class Reader extends LiveReader<ReaderEvents> {
   readonly #parts: ReaderParts;
   readonly #local: LocalTier<Loaded>;
   readonly #loop: PollLoop;
@@ -117,6 +117,8 @@ export class Reader extends EventEmitter<ReaderEvents> {
         this.#metrics.refusedLoads += 1;
       },
     });
+    const { registry } = this.#metrics;
+    this.follow(parts, { loop: this.#loop, loader: this.#loader, registry });
     this.#listen(parts.reconciler);
   }
 
@@ -130,6 +132,7 @@ export class Reader extends EventEmitter<ReaderEvents> {
 
   /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
   stop(): Promise<void> {
+    this.unfollow();
     this.#closed ??= this.#loop.stop().then(() => this.#parts.close());
     return this.#closed;
   }
