@@ -8,8 +8,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Reading, ReadOptions } from '../core/reading.js';
 import type { Reader } from '../reader/reader.js';
+import { Closing } from './closing.js';
 import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
 import { healthRoutes, statusRoute } from './health.js';
+import { hintRoute } from './hint.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes } from './openapi.js';
@@ -24,17 +26,31 @@ import {
   tagsInHeader,
 } from './request.js';
 import { Unsent } from './unsent.js';
+import { isKnown, readWhenChanged, waitInQuery, waitQuery } from './wait.js';
+import { watchRoute } from './watch.js';
 
 /** The part of a Reader that the app calls. */
 export type Readings = Pick<
   Reader,
-  'peek' | 'get' | 'getMany' | 'list' | 'ready' | 'status' | 'metrics'
+  | 'peek'
+  | 'get'
+  | 'getMany'
+  | 'list'
+  | 'watch'
+  | 'changed'
+  | 'hint'
+  | 'ready'
+  | 'status'
+  | 'metrics'
 >;
 
 export interface ReadAppOptions extends GuardOptions {
   readonly reader: Readings;
   /** What to do when the server closes: stop the reader, if it was made for this app. */
   readonly onClose?: () => Promise<void>;
+  /** How often an open watch is written to when nothing changes, in ms, so that proxies keep it
+   * open. Default: 15 s. */
+  readonly heartbeatMs?: number;
 }
 
 /** Of lists, whose bytes are built anew for each; a single value is shared by all who read it. */
@@ -165,7 +181,11 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
       await scope.register(async (guarded) => {
         const assertKeepsUp = await guard(guarded, options);
         statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
-        configRoutes(guarded, options, assertKeepsUp);
+        const closing = new Closing(guarded);
+        configRoutes(guarded, options, assertKeepsUp, closing);
+        const more = { ...options, assertKeepsUp, closing, refusals: refusalsOf(options) };
+        watchRoute(guarded, more);
+        await guarded.register(async (inner) => hintRoute(inner, more));
       });
     });
   },
@@ -176,6 +196,7 @@ function configRoutes(
   scope: FastifyInstance,
   options: ReadAppOptions,
   assertKeepsUp: AssertKeepsUp,
+  closing: Closing,
 ): void {
   const { reader } = options;
   const refusals = problemResponses(refusalsOf(options));
@@ -183,6 +204,7 @@ function configRoutes(
   const one = {
     operationId: 'read',
     summary: 'The value of a key',
+    querystring: waitQuery,
     headers: readHeaders,
     response: { ...refusals, ...oneResponses },
   };
@@ -192,6 +214,13 @@ function configRoutes(
     assertKeepsUp();
     const known = tagsInHeader(request, 'if-none-match');
     const [key, options] = [keyInPath(request), readOptions(request)];
+    const waitMs = waitInQuery(request);
+    if (waitMs > 0) {
+      const wait = { known, waitMs, signal: closing.of(reply) };
+      return readWhenChanged(reader, key, options, wait).then((reading) =>
+        sendReading(reply, reading, known),
+      );
+    }
     const hit = options === undefined ? reader.peek(key) : undefined;
     if (hit === undefined) {
       return reader.get(key, options).then((reading) => sendReading(reply, reading, known));
@@ -248,7 +277,7 @@ function sendReading(
   }
   reply.header('etag', etag);
   reply.header('tidemark-version', version);
-  if (known?.some((tag) => tag === '*' || tag.replace(/^W\//, '') === etag)) {
+  if (isKnown(etag, known)) {
     return reply.code(304).send();
   }
   return reply.header('content-type', JSON_TYPE).send(value);

@@ -53,9 +53,9 @@ export class LiveReader<
   /** Waits for a change of `key`: true when it may have changed since the call, false when the wait
    * ended without one. Call it before the read that it is to follow.
    * @throws InvalidKeyError, UnavailableError (too many wait), NotRunningError */
-  async changed(key: string, options: ChangedOptions): Promise<boolean> {
+  changed(key: string, options: ChangedOptions): Promise<boolean> {
     assertKey(key);
-    return await this.#running().changes.next(key, options);
+    return this.#running().changes.next(key, options);
   }
 
   /** Says that the log has reached `version` (what a write returned): unless that is here already,

@@ -2,8 +2,11 @@
 import { Registry } from 'prom-client';
 import { Entry } from '../../src/core/entry.js';
 import { assertKey } from '../../src/core/key.js';
+import { type LogRow, type Position, positionOf } from '../../src/core/position.js';
 import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js';
 import type { Readings } from '../../src/http/read-app.js';
+import { type ChangedOptions, KeyChanges } from '../../src/reader/key-changes.js';
+import { type Watch, Watches, type WatchOptions } from '../../src/reader/watch.js';
 
 export const HEAD = 42;
 const AT = { version: HEAD - 2, fingerprint: 'f' };
@@ -15,6 +18,22 @@ export class FakeReader implements Readings {
   ready = true;
   stale = false;
   failure: Error | undefined;
+  readonly hints: number[] = [];
+  /** The log that watches follow, from HEAD on. */
+  readonly log: LogRow[] = [];
+  applied: Position = { version: HEAD, fingerprint: '' };
+  readonly changes = new KeyChanges(3);
+  readonly watches = new Watches({
+    table: 'configs',
+    maxWatchers: 3,
+    maxQueued: 100,
+    applied: () => this.applied,
+    poll: async (version, limit) => {
+      const rows = this.log.filter((row) => row.version >= version).slice(0, limit);
+      return { head: this.applied.version, beatAtMs: 0, rows };
+    },
+    reach: async () => false,
+  });
 
   put(key: string, value: string | Buffer, version = 7): void {
     this.rows.set(key, { version, value: Buffer.from(value) });
@@ -25,6 +44,33 @@ export class FakeReader implements Readings {
 
   peek(key: string): Reading | undefined {
     return this.holds && this.failure === undefined ? this.#reading(key, 'local') : undefined;
+  }
+
+  /** One page of changes of `keys`. */
+  change(...keys: string[]): void {
+    const from = this.applied;
+    const rows = keys.map((key, index) => {
+      return { version: from.version + 1 + index, table: 'configs', key, changedAt: '12:00' };
+    });
+    this.log.push(...rows);
+    const last = rows.at(-1);
+    if (last !== undefined) this.applied = positionOf(last);
+    this.watches.page({ from, to: this.applied, rows });
+    this.changes.page(keys);
+  }
+
+  watch(prefix: string, options?: WatchOptions): Watch {
+    if (this.failure !== undefined) throw this.failure;
+    return this.watches.open(prefix, options);
+  }
+
+  changed(key: string, options: ChangedOptions): Promise<boolean> {
+    return this.changes.next(key, options);
+  }
+
+  hint(version: number): 'known' | 'followed' {
+    this.hints.push(version);
+    return version <= HEAD ? 'known' : 'followed';
   }
 
   async get(key: string, options: ReadOptions = {}): Promise<Reading> {

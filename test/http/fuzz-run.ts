@@ -101,6 +101,10 @@ function send(port: number, agent: Agent, one: FuzzRequest): Promise<Answer> {
 }
 
 async function collect(response: IncomingMessage): Promise<string> {
+  if (response.headers['content-type'] === 'text/event-stream') {
+    response.destroy(); // there is no end to wait for
+    return '';
+  }
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk);
   return Buffer.concat(chunks).toString();

@@ -64,7 +64,7 @@ describe.each(apps)('the document of the %s app', (name, register) => {
     }
     const headers = ['if-none-match', 'tidemark-min-version', 'tidemark-max-staleness-ms'];
     const inHeaders = headers.map((header) => `header ${header}`);
-    expect(of('read')).toEqual(['path key', ...inHeaders]);
+    expect(of('read')).toEqual(['query wait', 'path key', ...inHeaders]);
     const inQuery = ['keys', 'prefix', 'after', 'limit'].map((parameter) => `query ${parameter}`);
     expect(of('list')).toEqual([...inQuery, ...inHeaders]);
   });
