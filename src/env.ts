@@ -15,7 +15,7 @@ type ValueOf<S extends Setting> = S extends { kind: 'integer' | 'number' }
   ? number
   : S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
     ? Choice
-    : S extends { kind: 'tokens' }
+    : S extends { kind: 'tokens' | 'http-urls' }
       ? readonly string[]
       : string;
 
@@ -68,7 +68,7 @@ export function readSettings<C extends CommandName>(
 type Parsed = { readonly value: unknown } | { readonly faults: readonly string[] };
 
 function absent(setting: Setting, command: CommandName): Parsed {
-  if (setting.kind === 'tokens') return { value: [] };
+  if (setting.kind === 'tokens' || setting.kind === 'http-urls') return { value: [] };
   if ('optionalFor' in setting && setting.optionalFor.includes(command))
     return { value: undefined };
   const value = defaultOf(setting, command);
@@ -97,6 +97,8 @@ function parse(setting: Setting, text: string): Parsed {
     }
     case 'tokens':
       return parseTokens(text);
+    case 'http-urls':
+      return parseUrls(text);
     case 'integer':
     case 'number':
       return parseNumber(setting, text);
@@ -135,6 +137,19 @@ function parseTokens(text: string): Parsed {
   };
 }
 
+function parseUrls(text: string): Parsed {
+  const urls = text.split(',').map((url) => url.trim());
+  const isPlain = (url: string) => {
+    if (!URL.canParse(url)) return false;
+    const { protocol, username, password, search, hash } = new URL(url);
+    return /^https?:$/.test(protocol) && `${username}${password}${search}${hash}` === '';
+  };
+  if (urls.every(isPlain)) return { value: urls };
+  return {
+    faults: ['Expected URLs like http://host:8081 separated by commas, without passwords and ?'],
+  };
+}
+
 function shown(text: string): string {
   return JSON.stringify(text.length <= 40 ? text : `${text.slice(0, 40)}...`);
 }
@@ -153,5 +168,5 @@ function shownDefault(setting: Setting): string {
   const all = new Set(setting.commands.map((command) => defaultOf(setting, command)));
   const values = [...all].filter((value) => value !== undefined);
   if (values.length > 0) return values.map((value) => `\`${value}\``).join(' / ');
-  return setting.kind === 'tokens' ? 'none' : '(required)';
+  return setting.kind.endsWith('-url') ? '(required)' : 'none';
 }

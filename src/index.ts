@@ -18,6 +18,7 @@ export type {
   WatchOptions,
   WatchReset,
 } from './reader/watch.js';
+export { HintSender, type HintSenderOptions } from './writer/hint-sender.js';
 export {
   MAINTENANCE_DEFAULTS,
   Maintenance,

@@ -27,7 +27,7 @@ export type Setting = Common &
         /** Commands that can do without it. */
         readonly optionalFor: readonly CommandName[];
       }
-    | { readonly kind: 'tokens' }
+    | { readonly kind: 'tokens' | 'http-urls' }
     | { readonly kind: 'text' | 'identifier'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
@@ -267,6 +267,25 @@ export const SETTINGS = {
     commands: READ,
     help: 'what a change does to a local entry: drop it, or replace it at once',
   },
+  maxWatchers: {
+    env: 'MAX_WATCHERS',
+    flag: 'max-watchers',
+    kind: 'integer',
+    default: READER_DEFAULTS.maxWatchers,
+    min: 1,
+    max: 1_000_000,
+    commands: READ,
+    help: 'most watches, and most long polls, that are open at once; one more gets 503',
+  },
+  redisHints: {
+    env: 'REDIS_HINTS',
+    flag: 'redis-hints',
+    kind: 'choice',
+    default: READER_DEFAULTS.redisHints,
+    choices: ['on', 'off'],
+    commands: READ,
+    help: 'on: a hint that one reader gets reaches all of them, through Redis',
+  },
   keyPrefix: {
     env: 'KEY_PREFIX',
     flag: 'key-prefix',
@@ -294,6 +313,20 @@ export const SETTINGS = {
     max: 24 * 365,
     commands: ['write', 'doctor'],
     help: 'changes older than this leave the log, in hours',
+  },
+  hintUrls: {
+    env: 'HINT_URLS',
+    flag: 'hint-urls',
+    kind: 'http-urls',
+    commands: WRITE,
+    help: 'read apps that are told of each new version, separated by commas',
+  },
+  hintTokens: {
+    env: 'HINT_TOKENS',
+    flag: 'hint-tokens',
+    kind: 'tokens',
+    commands: WRITE,
+    help: 'bearer tokens for HINT_URLS: one for all, or one for each, separated by commas',
   },
   table: {
     env: 'TABLE',

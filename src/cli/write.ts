@@ -4,6 +4,7 @@ import type { SettingsOf } from '../env.js';
 import { AccessDeniedError, SchemaError } from '../errors.js';
 import { assertMayServeWrites, createServer, serveUntilSignal } from '../http/serve.js';
 import { writeApp } from '../http/write-app.js';
+import { HintSender } from '../writer/hint-sender.js';
 import { Maintenance } from '../writer/maintenance.js';
 import { Writer } from '../writer/writer.js';
 
@@ -16,10 +17,16 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
   const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
   const server = createServer({ logLevel, maxConnections });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
+  const hints = new HintSender({
+    urls: settings.hintUrls,
+    tokens: settings.hintTokens,
+    onFault: (reason) => server.log.info({ reason }, 'a hint did not arrive; readers will poll'),
+  });
   const writer = new Writer({
     mysql: settings.mysqlAUrl,
     names: { table, keyColumn, valueColumn, versionColumn },
     maxValueBytes: settings.maxValueBytes,
+    hints,
   });
   collectDefaultMetrics({ register: writer.metrics });
   const maintenance = new Maintenance({
@@ -31,6 +38,7 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
   const onClose = async () => {
     await maintenance.stop();
     await writer.close();
+    hints.close();
   };
   await server.register(writeApp, { writer, maintenance, tokens, limits, onClose });
   await serveUntilSignal(server, { host, port });

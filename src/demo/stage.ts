@@ -44,7 +44,13 @@ export interface Stage {
 
 /** Settings that would lead the demo's apps elsewhere; all others (`POLL_INTERVAL_MS=50 npm start`)
  * pass through to them. */
-const OWN_KINDS: readonly Setting['kind'][] = ['mysql-url', 'redis-url', 'tokens', 'identifier'];
+const OWN_KINDS: readonly Setting['kind'][] = [
+  'mysql-url',
+  'redis-url',
+  'http-urls',
+  'tokens',
+  'identifier',
+];
 const OWN_SETTINGS = Object.values<Setting>(SETTINGS)
   .filter(({ kind, env }) => OWN_KINDS.includes(kind) || env === 'HOST' || env === 'PORT')
   .map(({ env }) => env);

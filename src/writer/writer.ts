@@ -16,6 +16,7 @@ import { Deadline, inTransaction, type Session } from '../mysql/transaction.js';
 import { explainWriteFault } from '../mysql/write-fault.js';
 import { Committer } from './committer.js';
 import type { Outcome } from './group.js';
+import type { HintSender } from './hint-sender.js';
 import { PendingWrite } from './pending-write.js';
 import {
   type Batch,
@@ -48,6 +49,8 @@ export interface WriterOptions {
   readonly maxQueuedBytes?: number;
   /** Where metrics go; a registry of the writer's own by default. */
   readonly registry?: Registry;
+  /** Is told of the version of each write that has happened. */
+  readonly hints?: Pick<HintSender, 'send'>;
 }
 
 export const WRITER_DEFAULTS = Object.freeze({
@@ -91,6 +94,7 @@ export class Writer {
   readonly #queue: WriteQueue;
   readonly #seconds: Histogram<'operation' | 'outcome'>;
   readonly #retries: Counter<'reason'>;
+  readonly #hints: WriterOptions['hints'];
   #closing: Promise<void> | undefined;
 
   constructor(options: WriterOptions) {
@@ -112,6 +116,7 @@ export class Writer {
       labelNames: ['reason'],
       registers: [this.metrics],
     });
+    this.#hints = options.hints;
     this.#closesPool = typeof options.mysql === 'string';
     this.#pool =
       typeof options.mysql === 'string'
@@ -227,6 +232,7 @@ export class Writer {
     try {
       const outcome = await write.outcome;
       stopTimer({ outcome: 'ok' });
+      this.#hints?.send(outcome.version);
       return outcome;
     } catch (error) {
       stopTimer({ outcome: error instanceof TidemarkError ? error.code : 'bug' });
