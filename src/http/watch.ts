@@ -115,23 +115,19 @@ function stream(
   if (reply.request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const retryMs = Math.round(RETRY_MS.least + RETRY_MS.more * Math.random());
   body.write(`retry: ${retryMs}\nid: ${watch.id}\n\n`);
-  pump(watch, body).then(
-    (how) => (how === 'slow' ? drop() : end()),
-    (error: unknown) => {
-      reply.log.warn({ reason: String(error) }, 'a watch ended early');
-      end();
-    },
-  );
+  pump(watch, body)
+    .catch((error: unknown) => reply.log.warn({ reason: String(error) }, 'a watch ended early'))
+    .finally(end);
   return reply.type(EVENT_STREAM).send(body);
 }
 
-async function pump(watch: Watch, body: PassThrough): Promise<'slow' | 'over'> {
+/** Until one of the two ends. A reset for slowness ends both: its client need not read all again. */
+async function pump(watch: Watch, body: PassThrough): Promise<void> {
   for await (const event of watch) {
-    if (event.kind === 'reset' && event.reason === 'slow') return 'slow';
+    if (event.kind === 'reset' && event.reason === 'slow') return;
     if (!body.write(frameOf(event))) await drained(body);
-    if (body.destroyed) break;
+    if (body.destroyed) return;
   }
-  return 'over';
 }
 
 function drained(body: PassThrough): Promise<void> {

@@ -193,6 +193,25 @@ describe('GET /v1/configs/{key}?wait=', () => {
     expect(reader.changes.size).toBe(0);
   });
 
+  test('does not miss a change that comes while it reads', async () => {
+    await serve();
+    // poll:   read, absent --> subscribe --> read, absent --> wait
+    // writer:                                         put --^
+    const { get } = reader;
+    let reads = 0;
+    reader.get = async (key, options) => {
+      const reading = await get.call(reader, key, options);
+      reads += 1;
+      if (reads === 2) {
+        reader.put('a', '1');
+        reader.change('a');
+      }
+      return reading;
+    };
+    expect((await poll('a', '60s')).status).toBe(200);
+    expect(reads).toBe(3);
+  });
+
   test('answers when an absent key comes, and when a key goes', async () => {
     await serve();
     const coming = poll('a', '60s');

@@ -219,6 +219,7 @@ describe('a watch', () => {
       isFirst = false;
     };
     expect(await take(behind, 1)).toEqual(['diverged']);
+    await turn(); // what it was reading is there now
     expect(await take(live, 1)).toEqual(['diverged']); // and not what it had waiting
     bench.wrote('d');
     expect(await take(behind, 1)).toEqual(['4 d']);
