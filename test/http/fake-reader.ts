@@ -19,6 +19,7 @@ export class FakeReader implements Readings {
   stale = false;
   failure: Error | undefined;
   readonly hints: number[] = [];
+  readonly resets: string[] = [];
   /** The log that watches follow, from HEAD on. */
   readonly log: LogRow[] = [];
   applied: Position = { version: HEAD, fingerprint: '' };
@@ -33,6 +34,7 @@ export class FakeReader implements Readings {
       return { head: this.applied.version, beatAtMs: 0, rows };
     },
     reach: async () => false,
+    onReset: (reason) => this.resets.push(reason),
   });
 
   put(key: string, value: string | Buffer, version = 7): void {

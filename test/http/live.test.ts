@@ -111,6 +111,21 @@ describe('GET /v1/watch', () => {
     expect(Number(next?.split(' ')[0])).toBe(HEAD + before.length + 1);
   });
 
+  test('drops a client that lets too much wait, in place of a reset', async () => {
+    await serve();
+    const slow = await events('/v1/watch');
+    slow.response.pause();
+    const keys = Array.from({ length: 50 }, (_, index) => `${index}`.padEnd(250, 'x'));
+    await until('too much to wait', () => {
+      reader.change(...keys);
+      return reader.resets.includes('slow');
+    });
+    const taken = await slow.take(Number.POSITIVE_INFINITY);
+    expect(taken.length).toBeGreaterThan(0);
+    expect(taken).toEqual(taken.map((_, index) => expect.stringMatching(`^${HEAD + 1 + index} `)));
+    await until('no watch', () => reader.watches.size === 0);
+  });
+
   test('is one of a bounded number: 503, and when to come again', async () => {
     await serve();
     const open = await Promise.all([1, 2, 3].map(() => events('/v1/watch')));
@@ -146,11 +161,12 @@ describe('GET /v1/watch', () => {
     stuck.response.pause();
     const idle = await events('/v1/watch');
     await idle.frame();
-    const keys = Array.from({ length: 60 }, (_, index) => `${index}`.padEnd(250, 'x'));
-    for (let round = 0; round < 100; round += 1) {
+    const keys = Array.from({ length: 50 }, (_, index) => `${index}`.padEnd(250, 'x'));
+    await until('a full connection', async () => {
       reader.change(...keys);
       await idle.take(keys.length);
-    }
+      return reader.resets.includes('slow');
+    });
     await server.close();
     expect(await idle.frame()).toBeUndefined();
     expect(reader.watches.size).toBe(0);
