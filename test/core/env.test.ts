@@ -90,6 +90,24 @@ describe('settings', () => {
     expect(writeTokens).toEqual(['one', 'two']);
   });
 
+  test('take URLs of read apps, and repeat none that is wrong', () => {
+    expect(readSettings('write', A).hintUrls).toEqual([]);
+    const { hintUrls } = readSettings('write', { ...A, HINT_URLS: 'http://b:1, https://c/base' });
+    expect(hintUrls).toEqual(['http://b:1', 'https://c/base']);
+    for (const url of [
+      'b:1',
+      'ftp://b',
+      'http://',
+      'http://u:hunter2@b',
+      'http://b?a',
+      'http://b,',
+    ]) {
+      const faults = faultsOf('write', { ...A, HINT_URLS: url });
+      expect(faults, url).toHaveLength(1);
+      expect(faults.join()).not.toContain('hunter');
+    }
+  });
+
   test('hold only what the command uses', () => {
     expect(Object.keys(readSettings('migrate', A))).toEqual(['mysqlAUrl']);
     expect(settingsFor('write').map(([name]) => name)).not.toContain('redisUrl');
