@@ -122,15 +122,15 @@ export class RedisTier {
     return (await this.#call(() => this.#client.tidemarkBegin(...args))) === 'begun';
   }
 
-  /** Writes the entries that fall into the bucket of `stored` and moves its mark to `to`, unless
-   * the mark is no longer `stored`. `entries` holds every key that changed from the mark's position
+  /** Writes the entries that fall into the bucket of `stored` and moves its mark on to `to`, unless
+   * the mark is no longer `stored`, or already there. `entries` holds every key that changed from the mark's position
    * to `to`, read at `to` or later. */
   async apply(
     { bucket, raw, mark }: StoredMark,
     to: Position,
     entries: ReadonlyMap<string, Entry>,
   ): Promise<boolean> {
-    if (mark === undefined) return false;
+    if (mark === undefined || mark.position.version >= to.version) return false;
     const { generation } = mark;
     const mine = [...entries].filter(([key]) => bucketOf(key, this.#options.buckets) === bucket);
     const prefix = this.#entryPrefix(bucket, generation);

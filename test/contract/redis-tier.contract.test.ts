@@ -123,6 +123,7 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     expect(await tier.apply(stored, at(10), new Map([['a', value(10, 2)]]))).toBe(false);
     expect(await tier.apply(stored, at(12), new Map([['a', value(12, 2)]]))).toBe(false);
     expect((await read('a'))?.version).toBe(10);
+    expect(await apply(9, new Map([['a', value(9, 2)]]))).toBe(false); // never back
     expect((await tier.marks())[0]?.mark?.position).toEqual(at(10));
     expect(await apply(100, new Map([['a', value(100, 99)]]))).toBe(true);
     expect((await read('a'))?.version).toBe(99);

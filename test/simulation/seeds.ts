@@ -59,6 +59,12 @@ export const seeds: readonly FailedSeed[] = [
     found: 'a page on its way was applied to a mark that was damaged meanwhile, and made it good',
   },
   {
+    seed: 567,
+    steps: 400,
+    setting: 'large-pages',
+    found: 'a page that was cut short, since its values are large, moved a mark back',
+  },
+  {
     seed: 400147,
     steps: 2_100,
     found: 'a load of an expired key, older than the entry that a rebase had pushed out meanwhile',
