@@ -63,7 +63,7 @@ export const localMutants: readonly Mutant[] = [
     find: 'return flight?.lostAsOf === this.#lostAsOf ? flight : undefined;',
     replace: 'return flight;',
     guarantees: WRONG_VALUES,
-    budget: inSimulation('small-lag', { faults: [] }),
+    budget: inSimulation('small-lag', { faults: [], keys: ['a', 'b'], instances: 1 }),
   },
   {
     name: 'fill-lands-over-a-newer-entry',

@@ -52,7 +52,7 @@ export const readerMutants: readonly Mutant[] = [
     find: 'isRecent ? now : from',
     replace: 'now',
     guarantees: STALENESS,
-    budget,
+    budget: inSimulation('lag', { faults: [], localTtlMs: 300 }),
   },
   {
     name: 'as-of-of-another-history',
@@ -79,16 +79,17 @@ export const readerMutants: readonly Mutant[] = [
     find: 'this.#local.applied.version >= minVersion && reconciler.ageMs()',
     replace: 'reconciler.head >= minVersion && reconciler.ageMs()',
     guarantees: ['read-your-writes'],
-    budget: inSimulation('replicas'),
+    budget: inSimulation('replicas', { writers: 2 }),
   },
   {
     name: 'min-version-ignored',
     wrong: 'a read does not wait for the version that its caller has written',
     file: READER,
     find: 'if (await this.#loop.until(holds, deadline.remainingMs)) return;\n    assertReached',
-    replace: 'if (minVersion > 0) return;\n    assertReached',
+    replace:
+      'if (minVersion > 0 || (await this.#loop.until(holds, deadline.remainingMs))) return;\n    assertReached',
     guarantees: ['read-your-writes'],
-    budget: inSimulation('replicas'),
+    budget: inSimulation('replicas', { writers: 2 }),
   },
   {
     name: 'stale-never-said',
@@ -154,16 +155,6 @@ export const readerMutants: readonly Mutant[] = [
     find: 'const missed = await this.#loadFromRedis(loads);',
     replace: 'const missed = loads;',
     guarantees: ['bounded'],
-    budget,
-  },
-  {
-    name: 'filled-with-the-generation-of-now',
-    wrong: 'a fill goes to the generation adopted after its load, not before',
-    file: LOADER,
-    find: 'this.#fillRedis(load.flight.key, entry, generations[index]);',
-    replace:
-      'this.#fillRedis(load.flight.key, entry, generations[index] && this.#options.redis.generationFor(load.flight.key));',
-    guarantees: WRONG_VALUES,
     budget,
   },
   {

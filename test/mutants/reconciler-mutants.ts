@@ -99,7 +99,7 @@ export const reconcilerMutants: readonly Mutant[] = [
     find: '    this.#marks.distrust();\n',
     replace: '',
     guarantees: WRONG_VALUES,
-    budget,
+    budget: inSimulation('usual', { faults: ['topology', 'redis'] }),
   },
   {
     name: 'sightings-not-judged',
@@ -136,7 +136,7 @@ export const reconcilerMutants: readonly Mutant[] = [
     replace: `this.#redis.adopt(bucket, mark.generation);
       const verdict = decideMark(mark.position, snapshot, polled);`,
     guarantees: WRONG_VALUES,
-    budget: inSimulation('lag', { faults: ['topology', 'redis'] }),
+    budget: inSimulation('lag', { faults: ['topology', 'crash'], keys: ['a'], pageSize: 1 }),
   },
   {
     name: 'lost-mark-kept',
@@ -163,7 +163,7 @@ export const reconcilerMutants: readonly Mutant[] = [
     find: "return { stored, state: 'lost', reason: 'regressed' };",
     replace: "return { stored, state: 'ahead' };",
     guarantees: ['convergence'],
-    budget: inSimulation('lag', { faults: ['topology'] }),
+    budget: inSimulation('usual', { faults: ['topology'] }),
   },
   {
     name: 'loop-ends-at-an-error',

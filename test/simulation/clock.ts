@@ -38,7 +38,11 @@ export class SimulatedClock {
   readonly #random: () => number;
   #order = 0;
 
-  constructor(random: () => number) {
+  /** @param onImmediate lets what was to run in the event loop's next turn go, when it is its time */
+  constructor(
+    random: () => number,
+    private readonly onImmediate: (go: () => void) => void,
+  ) {
     this.#random = random;
   }
 
@@ -82,9 +86,7 @@ export class SimulatedClock {
     globalThis.setTimeout = set as unknown as typeof setTimeout;
     const clear = (timer: unknown) => this.#timers.delete(timer as Timer);
     globalThis.clearTimeout = clear as typeof clearTimeout;
-    // No time passes until then: it is part of what follows from a step.
-    const next = (go: () => void) => process.nextTick(go);
-    globalThis.setImmediate = next as unknown as typeof setImmediate;
+    globalThis.setImmediate = this.onImmediate as unknown as typeof setImmediate;
     return () => {
       installed = undefined;
       Date.now = real.dateNow;

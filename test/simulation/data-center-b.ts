@@ -20,8 +20,8 @@ interface Replica {
 export interface Asked {
   /** When a query failed for no fault of its own. */
   faultAtMs: number;
-  /** When the head in an answer was last older than what was required of it. */
-  laggedAtMs: number;
+  /** The head in an answer was older than what was required of it. */
+  lagged(): void;
   requiredAsOf(): number;
 }
 
@@ -147,7 +147,7 @@ export class DataCenterB implements Network {
     const index = isBalanced ? this.#scheduler.pick(length) : (reader?.index ?? 0) % length;
     const moment = this.history.moment(this.#replicas[index]?.at ?? 0);
     if (reader !== undefined && moment.head < reader.asked.requiredAsOf()) {
-      reader.asked.laggedAtMs = this.nowMs();
+      reader.asked.lagged();
     }
     return { history: this.history, moment };
   }

@@ -23,6 +23,8 @@ export interface WorldOptions {
 }
 
 const BEAT_MS = 1_000;
+/** More than this at once leaves no time for one attempt after the other. */
+const LEAP_MS = 100;
 /** More steps than this without an end are a loop; each change may have to be caught up with. */
 const MOST_STEPS = 20_000;
 const MOST_STEPS_PER_CHANGE = 100;
@@ -44,6 +46,8 @@ export class World {
   reads = 0;
   peeks = 0;
   steps = 0;
+  /** When time last passed without steps in between. */
+  leaptAtMs = Number.NEGATIVE_INFINITY;
   #instanceCount = 0;
   #beatAtMs: number;
   /** Versions that a writer was answered since the last failover. */
@@ -56,7 +60,10 @@ export class World {
     this.editScript = editScript;
     this.scheduler = new Scheduler(seed);
     this.scheduler.tracing = tracing;
-    this.clock = new SimulatedClock(this.scheduler.random);
+    // Answers that came before the event loop turns may be taken in first, in any order.
+    this.clock = new SimulatedClock(this.scheduler.random, (go) => {
+      void this.scheduler.step('the event loop turns').then(go);
+    });
     this.#beatAtMs = this.clock.nowMs;
     const nowMs = () => this.clock.nowMs;
     const collate = setting.isCaseBlind ? (key: string) => key.trimEnd().toLowerCase() : undefined;
@@ -115,6 +122,7 @@ export class World {
   /** Lets time pass, timers ring and data center A's heart beat. */
   pass(ms: number): void {
     const untilMs = this.clock.nowMs + ms;
+    if (ms > LEAP_MS) this.leaptAtMs = untilMs;
     while (this.clock.nowMs < untilMs) {
       const stepMs = Math.min(untilMs, this.#beatAtMs + BEAT_MS) - this.clock.nowMs;
       this.clock.pass(Math.max(0, stepMs), settle);
