@@ -2,7 +2,6 @@
  * Writes that share transactions: each keeps its own outcome, and one that must wait does not keep
  * the others waiting. What is called in one turn of the event loop goes into one group.
  */
-import type { Connection } from 'mysql2/promise';
 import { describe, expect, test } from 'vitest';
 import { Document } from '../../src/core/document.js';
 import { DEFAULT_TABLE } from '../../src/core/table.js';
@@ -19,7 +18,7 @@ import { PendingWrite } from '../../src/writer/pending-write.js';
 import { KeyCollisionError } from '../../src/writer/write-errors.js';
 import { planPut } from '../../src/writer/write-plan.js';
 import type { Writer } from '../../src/writer/writer.js';
-import { connected, createDatabase, flavors, query } from '../support/data-centers.js';
+import { createDatabase, flavors, query } from '../support/data-centers.js';
 import { until } from '../support/until.js';
 import { WriterFixture } from '../support/writer-fixture.js';
 
@@ -43,21 +42,6 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
     const metrics = await of.metrics.getMetricsAsJSON();
     const gauge = metrics.find(({ name }) => name === 'tidemark_write_queue_length');
     return gauge?.values[0]?.value ?? 0;
-  }
-
-  /** While `during` runs, another transaction has locked what `sql` selects. */
-  async function locked(sql: string, during: (them: Connection) => Promise<void>): Promise<void> {
-    await connected(fixture.database.a, async (them) => {
-      // Only the rows, not the gaps around them, where nobody could insert.
-      await them.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
-      await them.beginTransaction();
-      await them.query(sql);
-      try {
-        await during(them);
-      } finally {
-        await them.rollback();
-      }
-    });
   }
 
   const isPending = async (promise: Promise<unknown>) => {
@@ -291,7 +275,7 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
       const { writer } = fixture;
       await writer.batch({ put: { a: '0', b: '0', c: '0', d: '0' } });
       let first: Promise<unknown> | undefined;
-      await locked("SELECT * FROM configs WHERE config_key = 'a' FOR UPDATE", async () => {
+      await fixture.locked("SELECT * FROM configs WHERE config_key = 'a' FOR UPDATE", async () => {
         first = writer.put('a', '1');
         const second = writer.put('a', '2', { ifMatch: '*' });
         const batch = writer.batch({ put: { a: '3', z: '3' } });
@@ -321,12 +305,15 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
       const keys = Array.from({ length: 9 }, (_, index) => `locked${index}`);
       await writer.batch({ put: Object.fromEntries(keys.map((key) => [key, '0'])) });
       let waiting: Promise<unknown>[] = [];
-      await locked("SELECT * FROM configs WHERE config_key LIKE 'locked%' FOR UPDATE", async () => {
-        waiting = keys.map((key) => writer.put(key, '1'));
-        for (let round = 0; round < 3; round += 1) await writer.put('free', `${round}`);
-        for (const one of waiting) expect(await isPending(one)).toBe(true);
-        expect(await queueLength(writer)).toBe(5);
-      });
+      await fixture.locked(
+        "SELECT * FROM configs WHERE config_key LIKE 'locked%' FOR UPDATE",
+        async () => {
+          waiting = keys.map((key) => writer.put(key, '1'));
+          for (let round = 0; round < 3; round += 1) await writer.put('free', `${round}`);
+          for (const one of waiting) expect(await isPending(one)).toBe(true);
+          expect(await queueLength(writer)).toBe(5);
+        },
+      );
       await Promise.all(waiting);
       expect(new Set(Object.values(await fixture.stored()))).toEqual(new Set(['1', '2']));
     });
@@ -336,7 +323,7 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
     test('a full queue refuses at once, and the rest is written when the way is free', async () => {
       const writer = fixture.open({ maxQueuedWrites: 3 });
       let writes: Promise<unknown>[] = [];
-      await locked(LOCK_HEAD, async () => {
+      await fixture.locked(LOCK_HEAD, async () => {
         writes = [writer.put('a', '1')];
         await until('the first to be under way', async () => (await queueLength(writer)) === 0);
         writes.push(writer.put('b', '1'));
@@ -366,7 +353,7 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
 
     test('a write whose time is over leaves the queue, and is never written', async () => {
       const writer = fixture.open({ timeoutMs: 300 });
-      await locked(LOCK_HEAD, async () => {
+      await fixture.locked(LOCK_HEAD, async () => {
         const settled = await Promise.allSettled(
           Array.from({ length: 40 }, (_, index) => writer.put(`k${index}`, '1')),
         );
@@ -389,7 +376,7 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
       const short = new PendingWrite(planPut('short', '1', {}, 100), 200);
       const long = new PendingWrite(planPut('long', '1', {}, 100), 10_000);
       let committing: Promise<unknown> | undefined;
-      await locked(LOCK_HEAD, async () => {
+      await fixture.locked(LOCK_HEAD, async () => {
         committing = committer.commit([short, long]);
         await expect(short.outcome).rejects.toThrow(UnavailableError);
       });

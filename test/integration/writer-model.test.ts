@@ -142,6 +142,7 @@ describe.each(flavors)('random writes on %s', (flavor) => {
         'SELECT version, row_key AS `key` FROM config_changes WHERE version > ? ORDER BY version',
         [start],
       );
+      // The statement above selects the members of Change.
       const expected = assertHistory(start, log as unknown as Change[], told.flat());
       const stored = await fixture.stored();
       expect(Object.keys(stored)).toEqual([...expected.keys()].toSorted());

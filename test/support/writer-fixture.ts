@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import type { Flavor } from '../../src/demo/data-centers.js';
 import { Writer, type WriterOptions } from '../../src/writer/writer.js';
-import { createDatabase, query, type TestDatabase } from './data-centers.js';
+import { connected, createDatabase, query, type TestDatabase } from './data-centers.js';
 
 export class WriterFixture {
   #database: TestDatabase | undefined;
@@ -45,6 +45,21 @@ export class WriterFixture {
 
   run(sql: string, values: (string | number)[] = []) {
     return query(this.database.a, sql, values);
+  }
+
+  /** While `during` runs, another transaction has locked what `sql` selects. */
+  async locked(sql: string, during: () => Promise<void>): Promise<void> {
+    await connected(this.database.a, async (them) => {
+      // Only the rows, not the gaps around them, where nobody could insert.
+      await them.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      await them.beginTransaction();
+      await them.query(sql);
+      try {
+        await during();
+      } finally {
+        await them.rollback();
+      }
+    });
   }
 
   async stored(): Promise<Record<string, string>> {
