@@ -44,8 +44,11 @@ export class Load {
     const [key = ''] = this.keys;
     const first = this.checker.truth(this.keys.at(-1) ?? '').version;
     for (const each of this.#options.readables) {
-      // What the keys were before, the checker does not know.
-      await until('the first write in B', async () => (await each.get(key)).asOf >= first);
+      // What the keys were before, the checker does not know. A reader can answer one key from
+      // MySQL-B ahead of its position, and another from a Redis that is not there yet: so this
+      // waits for the position.
+      const options = { minVersion: first, timeoutMs: 1_000 };
+      await until('the first write in B', async () => Boolean(await each.get(key, options)));
     }
     this.#stopping = false;
     const lanes = this.#options.readables.flatMap((each) =>
