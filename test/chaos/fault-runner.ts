@@ -124,17 +124,22 @@ export async function convergence(stage: Stage, signal: AbortSignal): Promise<nu
   const head = await stage.servers.headOfA();
   const startMs = nowMs();
   const waiting = new Set(stage.readers);
+  const seen = new Map<string, number | undefined>();
   while (waiting.size > 0 && !signal.aborted) {
     for (const reader of waiting) {
       const applied = await reader.applied();
+      seen.set(reader.name, applied);
       // One that has not noticed a failover yet is beyond what A has.
       if (applied !== undefined && applied >= head && applied <= (await stage.servers.headOfA())) {
         waiting.delete(reader);
       }
     }
     if (nowMs() - startMs > CONVERGENCE_LIMIT_MS) {
-      const behind = [...waiting].map(({ name }) => name).join(', ');
-      throw new NotConvergedError(behind, head);
+      const behind = [...waiting].map(
+        ({ name }) => `${name} (at ${seen.get(name) ?? 'no answer'})`,
+      );
+      const inB = await stage.servers.headOfB().catch((error: unknown) => String(error));
+      throw new NotConvergedError(behind.join(', '), head, inB);
     }
     if (waiting.size > 0) await delay(CONVERGENCE_POLL_MS);
   }
@@ -145,8 +150,8 @@ export async function convergence(stage: Stage, signal: AbortSignal): Promise<nu
 export class NotConvergedError extends Error {
   override readonly name = 'NotConvergedError';
 
-  constructor(readers: string, head: number) {
-    const seconds = CONVERGENCE_LIMIT_MS / 1_000;
-    super(`Expected ${readers} to reach version ${head} within ${seconds} s of the last fault.`);
+  constructor(readers: string, head: number, inB: number | string) {
+    const within = `within ${CONVERGENCE_LIMIT_MS / 1_000} s of the last fault`;
+    super(`Expected ${readers} to reach version ${head} ${within}; MySQL-B is at ${inB}.`);
   }
 }
