@@ -178,12 +178,10 @@ export class ReadJudge {
     const { key, answer } = read;
     const isOver = epoch < this.#truth.latest;
     const last = this.#truth.state(epoch, key, this.#truth.headOf(epoch));
-    const isPossible =
+    const isRecent = this.#notOlderThanMs(read) <= this.#truth.goneMsOf(epoch);
+    const isPossible = () =>
       last.value === answer.value || this.#writes.mayHaveWritten(key, answer.value, read.endMs);
-    const tooOldMs = this.#notOlderThanMs(read);
-    if (isOver && isPossible && tooOldMs <= this.#truth.goneMsOf(epoch)) {
-      return { epoch, faults: [], state: undefined };
-    }
+    if (isOver && isRecent && isPossible()) return { epoch, faults: [], state: undefined };
     const why = `the log ends at ${this.#truth.headOf(epoch)}`;
     return { epoch, faults: [{ guarantee: 'honest', why }], state: undefined };
   }

@@ -10,8 +10,8 @@ import type { RewriteRecord, TruthRow, WriteRecord } from './history.js';
 import { Staircase } from './staircase.js';
 import type { Truth } from './truth.js';
 
-/** For the facts of violations only. */
-const RECENT_WRITES = 20_000;
+/** Each has a value of its own, so this is about as many writes. */
+const RECENT_VALUES = 20_000;
 const MAX_REFUSED = 100_000;
 
 /** The acked versions of writes that were sent after `fromMs`. */
@@ -29,7 +29,10 @@ export class WriteJudge {
   readonly #unseen = new Map<string, WriteRecord>();
   readonly #refused = new Set<string>();
   readonly #acked: Acked[] = [{ fromMs: Number.NEGATIVE_INFINITY, versionBy: new Staircase() }];
-  readonly #recent: WriteRecord[] = [];
+  /** By value, the oldest first. */
+  readonly #recent = new Map<string, WriteRecord[]>();
+  /** By key, when its first deletion was sent. */
+  readonly #deletedMs = new Map<string, number>();
   #writes = 0;
   lost = 0;
 
@@ -43,26 +46,21 @@ export class WriteJudge {
   }
 
   /** What is known of the writes of `value`, of the last 20,000. */
-  of(value: string | null): WriteRecord[] {
-    if (value === null) return [];
-    const bare = value.replace(/^torn:/, '');
-    return this.#recent.filter((write) => write.value === bare);
+  of(value: string | null): readonly WriteRecord[] {
+    return this.#recent.get(value?.replace(/^torn:/, '') ?? '') ?? [];
   }
 
   /** Whether anyone may have written that, in a part of the log that was never told. */
   mayHaveWritten(key: string, value: string | null, byMs: number): boolean {
-    return this.#recent.some(
-      (write) =>
-        write.key === key &&
-        write.value === value &&
-        write.outcome !== 'refused' &&
-        write.sentMs <= byMs,
+    if (value === null) return (this.#deletedMs.get(key) ?? Number.POSITIVE_INFINITY) <= byMs;
+    return this.of(value).some(
+      (write) => write.key === key && write.outcome !== 'refused' && write.sentMs <= byMs,
     );
   }
 
   write(record: WriteRecord): void {
-    this.#recent[this.#writes % RECENT_WRITES] = record;
     this.#writes += 1;
+    this.#note(record);
     const { outcome, version, value } = record;
     if (outcome === 'refused') {
       if (value !== null && this.#refused.size < MAX_REFUSED) this.#refused.add(value);
@@ -94,8 +92,25 @@ export class WriteJudge {
     const unseen = this.#unseen.get(value);
     if (unseen !== undefined && this.#matchByValue(unseen)) this.#unseen.delete(value);
     if (this.#refused.has(value)) {
-      const record = this.#recent.find((write) => write.value === value);
+      const [record] = this.of(value);
       if (record !== undefined) this.#denied(record);
+    }
+  }
+
+  #note(record: WriteRecord): void {
+    const { key, value, outcome, sentMs } = record;
+    if (value === null) {
+      const soonestMs = Math.min(sentMs, this.#deletedMs.get(key) ?? sentMs);
+      if (outcome !== 'refused') this.#deletedMs.set(key, soonestMs);
+      return;
+    }
+    const others = this.#recent.get(value);
+    if (others === undefined) this.#recent.set(value, [record]);
+    else others.push(record);
+    if (this.#recent.size <= RECENT_VALUES) return;
+    for (const oldest of this.#recent.keys()) {
+      this.#recent.delete(oldest);
+      return;
     }
   }
 
