@@ -53,13 +53,10 @@ const SELECT = (count: number) =>
   `SELECT ${COLUMNS} FROM \`configs\` WHERE \`config_key\` IN (${marks(count)})`;
 const INSERT = (count: number) =>
   `INSERT INTO \`configs\` (\`config_key\`, \`config_value\`) VALUES ${Array(count).fill('(?, ?)').join(', ')}`;
-const EXACTLY = `\`config_key\` = ? AND CAST(CONVERT(\`config_key\` USING utf8mb4) AS BINARY)
-  = CAST(CONVERT(? USING utf8mb4) AS BINARY)`;
-const UPDATE = `UPDATE \`configs\` SET \`config_value\` = ? WHERE ${EXACTLY}`;
 const UPDATE_MANY = (count: number) =>
   `UPDATE \`configs\` SET \`config_value\` = ELT(FIELD(\`config_key\`, ${marks(count)}), ${marks(count)})
    WHERE \`config_key\` IN (${marks(count)})`;
-const DELETE = `DELETE FROM \`configs\` WHERE ${EXACTLY}`;
+const DELETE = 'DELETE FROM `configs` WHERE `config_key` = ?';
 const DELETE_MANY = (count: number) =>
   `DELETE FROM \`configs\` WHERE \`config_key\` IN (${marks(count)})`;
 const HEAD = 'SELECT head FROM config_stream WHERE id = 1';
@@ -151,11 +148,11 @@ describe.each(worlds)('the source of %s', (_name, makeWorld) => {
 
   test('answers how many rows it reached, and the digest of a value', async () => {
     const one = await holding(['a', '1'], ['b', '2'], ['c', '3']);
-    expect(await one.affected(UPDATE, ['"new"', 'a', 'a'])).toBe(1);
-    expect(await one.affected(UPDATE, ['"new"', 'never', 'never'])).toBe(0);
+    expect(await one.affected(UPDATE_MANY(1), ['a', '"new"', 'a'])).toBe(1);
+    expect(await one.affected(UPDATE_MANY(1), ['never', '"new"', 'never'])).toBe(0);
     expect(await one.affected(UPDATE_MANY(2), ['c', 'b', 'C', 'B', 'c', 'b'])).toBe(2);
-    expect(await one.affected(DELETE, ['never', 'never'])).toBe(0);
-    expect(await one.affected(DELETE, ['a', 'a'])).toBe(1);
+    expect(await one.affected(DELETE, ['never'])).toBe(0);
+    expect(await one.affected(DELETE, ['a'])).toBe(1);
     expect(await one.affected(DELETE_MANY(2), ['never', 'c'])).toBe(1);
     expect(await one.head()).toBe(1 + 3 + 3 + 2); // rows, updates, deletes
     const [row] = await one.rows(SELECT(1), ['b']);
@@ -216,7 +213,7 @@ describe.each(worlds)('the source of %s', (_name, makeWorld) => {
     expect(await other.rows(`${SELECT(1)} FOR UPDATE`, ['never'])).toEqual([]);
     const waiting = other.rows(`${SELECT(1)} FOR UPDATE`, ['a']);
     expect(await isWaiting(waiting)).toBe(true);
-    await one.affected(UPDATE, ['"new"', 'a', 'a']);
+    await one.affected(UPDATE_MANY(1), ['a', '"new"', 'a']);
     await one.commit();
     expect((await waiting).map((row) => Number(row.version))).toEqual([4]);
   });
@@ -256,7 +253,7 @@ describe.each(worlds)('the source of %s', (_name, makeWorld) => {
     await one.rows(`${SELECT(1)} FOR UPDATE`, ['a']);
     await other.begin();
     await other.rows(`${SELECT(1)} FOR UPDATE`, ['b']);
-    await expect(other.affected(UPDATE, ['"new"', 'a', 'a'])).rejects.toMatchObject({
+    await expect(other.affected(UPDATE_MANY(1), ['a', '"new"', 'a'])).rejects.toMatchObject({
       code: 'ER_LOCK_WAIT_TIMEOUT',
     });
     const waiting = one.rows(`${SELECT(1)} FOR UPDATE`, ['b']);

@@ -17,7 +17,6 @@ type Run = (session: SourceSession, values: readonly string[]) => unknown;
 type Version = { readonly version: number; readonly value: Buffer };
 
 const KEY = '`config_key`';
-const EXACTLY = `${KEY} = \\? AND CAST\\(CONVERT\\(${KEY} USING utf8mb4\\) AS BINARY\\) = CAST\\(CONVERT\\(\\? USING utf8mb4\\) AS BINARY\\)`;
 const LIST = '\\(\\?(?:, \\?)*\\)';
 const statement = (pattern: string) => new RegExp(`^${pattern}$`);
 
@@ -56,12 +55,6 @@ const STATEMENTS: [pattern: RegExp, run: (found: RegExpExecArray) => Run][] = [
     () => (session, values) => session.insert(values),
   ],
   [
-    statement(`UPDATE \`configs\` SET \`config_value\` = \\? WHERE ${EXACTLY}`),
-    () =>
-      (session, [value = '', key = '']) =>
-        session.change([key], () => value, true),
-  ],
-  [
     statement(
       `UPDATE \`configs\` SET \`config_value\` = ELT\\(FIELD\\(${KEY}, \\?(?:, \\?)*\\), \\?(?:, \\?)*\\) WHERE ${KEY} IN ${LIST}`,
     ),
@@ -72,12 +65,6 @@ const STATEMENTS: [pattern: RegExp, run: (found: RegExpExecArray) => Run][] = [
         return values[count + field.indexOf(session.collate(key))] ?? null;
       });
     },
-  ],
-  [
-    statement(`DELETE FROM \`configs\` WHERE ${EXACTLY}`),
-    () =>
-      (session, [key = '']) =>
-        session.change([key], () => null, true),
   ],
   [
     statement(`DELETE FROM \`configs\` WHERE ${KEY} (?:= \\?|IN ${LIST})`),
@@ -236,16 +223,12 @@ export class SourceSession implements Session, Holder {
   }
 
   /** Updates or deletes the rows of `keys`, as `valueFor` says of each. */
-  async change(
-    keys: readonly string[],
-    valueFor: (key: string) => string | null,
-    isExact = false,
-  ): Promise<Header> {
+  async change(keys: readonly string[], valueFor: (key: string) => string | null): Promise<Header> {
     let affected = 0;
     for (const collated of this.#inOrder(keys)) {
       if (!(await this.#lockRow(collated))) continue;
       const found = this.#row(collated);
-      if (found?.row === undefined || (isExact && found.key !== keys[0])) continue;
+      if (found?.row === undefined) continue;
       await this.#lock(HEAD);
       const value = valueFor(found.key);
       this.#put(collated, found.key, value === null ? null : Buffer.from(value));
