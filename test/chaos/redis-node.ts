@@ -32,7 +32,8 @@ export interface RedisNodeOptions {
   readonly password?: string | undefined;
 }
 
-const COMMAND_TIMEOUT_MS = 2_000;
+/** Nobody asks a node that is paused, so this is for a machine that is busy. */
+const COMMAND_TIMEOUT_MS = 10_000;
 
 export class RedisNode {
   #running = false;
