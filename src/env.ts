@@ -5,6 +5,7 @@
  * All faults are told at once. What may hold a password (URLs, tokens) is never repeated.
  */
 import { identifierFault } from './core/table.js';
+import { isCron } from './cron.js';
 import { InvalidOptionsError } from './errors.js';
 import { MYSQL_URL_SHAPE, mysqlUrlFaults } from './mysql/pool.js';
 import { REDIS_URL_SHAPE, redisUrlFaults } from './redis/url.js';
@@ -110,6 +111,10 @@ function parse(setting: Setting, text: string): Parsed {
       const fault = identifierFault(text);
       return fault === undefined ? { value: text } : { faults: [fault] };
     }
+    case 'cron':
+      return isCron(text)
+        ? { value: text }
+        : { faults: [`Expected a cron expression like * * * * *, or off, got ${shown(text)}`] };
     case 'text':
       return /^[\x21-\x7a]{1,255}$/.test(text)
         ? { value: text }

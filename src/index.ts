@@ -6,6 +6,7 @@ export type { TableNames } from './core/table.js';
 export * from './errors.js';
 export type { Logger } from './logger.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
+export type { Audit, AuditStatus } from './reader/auditor.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
 export type { HintOutcome } from './reader/hints.js';
 export type { ChangedOptions } from './reader/key-changes.js';

@@ -28,7 +28,7 @@ export type Setting = Common &
         readonly optionalFor: readonly CommandName[];
       }
     | { readonly kind: 'tokens' | 'http-urls' }
-    | { readonly kind: 'text' | 'identifier'; readonly default: string }
+    | { readonly kind: 'text' | 'identifier' | 'cron'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
         readonly default: number | Readonly<Partial<Record<CommandName, number>>>;
@@ -276,6 +276,24 @@ export const SETTINGS = {
     max: 1_000_000,
     commands: READ,
     help: 'most watches, and most long polls, that are open at once; one more gets 503',
+  },
+  auditCron: {
+    env: 'AUDIT_CRON',
+    flag: 'audit-cron',
+    kind: 'cron',
+    default: READER_DEFAULTS.auditCron,
+    commands: READ,
+    help: "when cached entries are compared with MySQL-B, in cron's notation, or off",
+  },
+  auditSample: {
+    env: 'AUDIT_SAMPLE',
+    flag: 'audit-sample',
+    kind: 'integer',
+    default: READER_DEFAULTS.auditSample,
+    min: 1,
+    max: 10_000_000,
+    commands: READ,
+    help: 'most entries of the process, and of Redis, that one audit compares',
   },
   redisHints: {
     env: 'REDIS_HINTS',

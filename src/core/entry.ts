@@ -48,7 +48,12 @@ export class Entry {
 
 /** `"<version>-<first 16 hex digits of the SHA-256 of the value>"`, quotes included. */
 export function etagOf(version: number, value: Uint8Array): string {
-  return `"${version}-${createHash('sha256').update(value).digest('hex').slice(0, 16)}"`;
+  return etagFrom(version, createHash('sha256').update(value).digest('hex'));
+}
+
+/** The same, of a value whose SHA-256 is known, in lower-case hexadecimal. */
+export function etagFrom(version: number, sha256: string): string {
+  return `"${version}-${sha256.slice(0, 16)}"`;
 }
 
 const HEADER = /^((\d{1,16}) ([v-])) (\d{1,10})\n/;

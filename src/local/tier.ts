@@ -28,7 +28,8 @@ export interface Flight<T> {
   readonly lostAsOf: number;
   /** As of when an answer for its key was given while it was in flight, which is not held any more. */
   overtakenAsOf: number;
-  /** It took off in a history that is no more: its as-of means nothing now. */
+  /** What it brings may not be true, whatever its as-of: its history is no more, or the log was
+   * gone around. */
   foreign: boolean;
   readonly landing: Promise<T>;
 }
@@ -114,6 +115,16 @@ export class LocalTier<T> {
     return this.#values.get(key, options) ?? this.#absences.get(key, options);
   }
 
+  /** What `get` would answer; looking at it does not make it any younger. */
+  peek(key: string): Entry | undefined {
+    return this.#values.peek(key) ?? this.#absences.peek(key);
+  }
+
+  /** All keys that are held here, absent ones too. */
+  keys(): string[] {
+    return [...this.#values.keys(), ...this.#absences.keys()];
+  }
+
   /** Says that an answer with this as-of was given and is not kept here. */
   lost(at: Position): void {
     this.#lostAsOf = Math.max(this.#lostAsOf, at.version);
@@ -197,14 +208,15 @@ export class LocalTier<T> {
   }
 
   /** Starts again at `position`: nothing that is held is trusted, nor what is in flight from before
-   * it. When history was rewritten, no as-of from before means anything any more. */
-  clear(position: Position, rewritten: boolean): void {
+   * it; of foreign flights, nothing at all. When history was rewritten, no as-of from before means
+   * anything any more. */
+  clear(position: Position, rewritten: boolean, areFlightsForeign = rewritten): void {
     this.#values.clear();
     this.#absences.clear();
     for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, position.version);
     for (const flight of this.#detached) {
       flight.floor = Math.max(flight.floor, position.version);
-      flight.foreign ||= rewritten;
+      flight.foreign ||= areFlightsForeign;
     }
     this.#applied = position;
     if (rewritten) {

@@ -6,7 +6,8 @@
  * several such snapshots, each entry with its own as-of.)
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
-import { Entry } from '../core/entry.js';
+import type { Look } from '../core/audit.js';
+import { Entry, etagFrom } from '../core/entry.js';
 import { type LogRow, type LogSnapshot, type Position, positionOf } from '../core/position.js';
 import { quoteIdentifier, type TableNames } from '../core/table.js';
 import { SchemaError } from '../errors.js';
@@ -20,6 +21,8 @@ export interface ChangeLog {
   tip(): Promise<LogSnapshot>;
   /** An entry for each of `keys`, absences too. */
   fetch(keys: readonly string[]): Promise<Map<string, Entry>>;
+  /** The same, with the values' entity tags instead of the values. */
+  tags(keys: readonly string[]): Promise<Map<string, Look>>;
   /** The values' sizes in bytes; a key without a row is left out. */
   sizes(keys: readonly string[]): Promise<Map<string, number>>;
   /** Keys that begin with `prefix`, in the table's order, after the key `after`. */
@@ -79,32 +82,47 @@ export class MysqlLog implements ChangeLog {
   }
 
   async fetch(keys: readonly string[]): Promise<Map<string, Entry>> {
-    const entries = new Map<string, Entry>();
-    for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      await this.#fetchInto(entries, keys.slice(start, start + LARGEST_LIST));
-    }
-    return entries;
+    const bytes = `CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY)`;
+    return await this.#lookUp(keys, bytes, (at, version, value: Buffer | null) => {
+      return new Entry(at, version, value);
+    });
   }
 
-  async #fetchInto(entries: Map<string, Entry>, keys: readonly string[]): Promise<void> {
-    const { marks, values } = placeholders(keys);
-    const rows = await this.#select(
-      `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
-              t.${this.#key} AS row_key, t.${this.#version} AS version,
-              CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY) AS value_bytes
-       FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
-       LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
-       WHERE s.id = 1`,
-      values,
-    );
-    const at = toHeadPosition(theStream(rows));
-    const absence = new Entry(at, 0, null);
-    for (const key of keys) entries.set(key, absence);
-    for (const row of rows) {
-      // The column's collation may find 'E' for 'e': only the very key is an answer.
-      if (row.value_bytes === null || !entries.has(row.row_key)) continue;
-      entries.set(row.row_key, new Entry(at, toVersion(row.version), row.value_bytes));
+  async tags(keys: readonly string[]): Promise<Map<string, Look>> {
+    const sha256 = `SHA2(CONVERT(t.${this.#value} USING utf8mb4), 256)`;
+    return await this.#lookUp(keys, sha256, (at, version, digest: string | null) => {
+      return { at, etag: digest === null ? undefined : etagFrom(version, digest) };
+    });
+  }
+
+  /** @param content what to select of a value; `make` gets null for a key without one */
+  async #lookUp<Content, Found>(
+    keys: readonly string[],
+    content: string,
+    make: (at: Position, version: number, content: Content | null) => Found,
+  ): Promise<Map<string, Found>> {
+    const found = new Map<string, Found>();
+    for (let start = 0; start < keys.length; start += LARGEST_LIST) {
+      const asked = keys.slice(start, start + LARGEST_LIST);
+      const { marks, values } = placeholders(asked);
+      const rows = await this.#select(
+        `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
+                t.${this.#key} AS row_key, t.${this.#version} AS version, ${content} AS content
+         FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
+         LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
+         WHERE s.id = 1`,
+        values,
+      );
+      const at = toHeadPosition(theStream(rows));
+      const absence = make(at, 0, null);
+      for (const key of asked) found.set(key, absence);
+      for (const row of rows) {
+        // The column's collation may find 'E' for 'e': only the very key is an answer.
+        if (row.content === null || !found.has(row.row_key)) continue;
+        found.set(row.row_key, make(at, toVersion(row.version), row.content));
+      }
     }
+    return found;
   }
 
   async sizes(keys: readonly string[]): Promise<Map<string, number>> {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
 import { pino } from 'pino';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
+import { isCron } from '../cron.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
@@ -12,6 +13,7 @@ import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
 import { RedisHints } from '../redis/hints.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
+import { DEFAULT_AUDIT_SAMPLE } from './auditor.js';
 import { DEFAULT_MAX_WATCHERS } from './live.js';
 import type { Loaded } from './loader.js';
 import { Reader } from './reader.js';
@@ -60,6 +62,11 @@ export interface ReaderSettings {
   readonly mysqlConnections: number;
   /** The most watches, and the most waits for changes of keys, at once. */
   readonly maxWatchers: number;
+  /** When to compare cached entries with MySQL-B, in cron's notation (with five fields, each reader
+   * draws its own second), or 'off'. */
+  readonly auditCron: string;
+  /** The most entries of each tier that one audit looks at. */
+  readonly auditSample: number;
   /** 'on': a hint that one reader gets is passed on to all readers through Redis. */
   readonly redisHints: 'on' | 'off';
 }
@@ -82,6 +89,8 @@ export const READER_DEFAULTS: ReaderSettings = Object.freeze({
   staleAfterMs: 5_000,
   mysqlConnections: 8,
   maxWatchers: DEFAULT_MAX_WATCHERS,
+  auditCron: '* * * * *',
+  auditSample: DEFAULT_AUDIT_SAMPLE,
   redisHints: 'off',
 });
 
@@ -208,6 +217,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 };
 
 function faultOf(name: string, usual: unknown, value: unknown): string | undefined {
+  if (name === 'auditCron') return isCron(String(value)) ? undefined : "a cron expression or 'off'";
   if (typeof usual === 'number') {
     return Number.isSafeInteger(value) && Number(value) > 0 ? undefined : 'a whole number above 0';
   }

@@ -32,6 +32,8 @@ export interface MarksOptions {
   /** The position at which a new generation may start. */
   readonly applied: () => Position;
   readonly onGeneration: (bucket: number, reason: string) => void;
+  /** Another reader has given a generation up because of changes that are not in the log. */
+  readonly onRepair: () => void;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -44,11 +46,18 @@ export interface JudgedMark {
   readonly reason?: string;
 }
 
+/** How the name of a generation begins that an audit was the reason for, so that all readers see. */
+const REPAIR = 'audit-';
+
 export class Marks {
   readonly #options: MarksOptions;
   readonly #redis: RedisTier;
   readonly #versions = new Map<number, number>();
   readonly #aheadSinceMs = new Map<number, number>();
+  /** The generation that was last seen in each bucket. */
+  readonly #seen = new Map<number, string>();
+  /** The generations that were given up; undefined: the one that is seen next. */
+  readonly #givenUp = new Map<number, string | undefined>();
 
   constructor(options: MarksOptions) {
     this.#options = options;
@@ -86,6 +95,13 @@ export class Marks {
     }
   }
 
+  /** Says that entries of the generations that there are may be wrong, though their marks are right. */
+  giveUp(): void {
+    for (let bucket = 0; bucket < this.#redis.buckets; bucket++) {
+      this.#givenUp.set(bucket, this.#seen.get(bucket));
+    }
+  }
+
   /** Judges the marks by a snapshot polled `from` a position, and adopts what it confirms. */
   judge(marks: readonly StoredMark[], snapshot: LogSnapshot, from: number): JudgedMark[] {
     const polled = { from, limit: this.#options.pollLimit };
@@ -93,6 +109,10 @@ export class Marks {
       const { bucket, mark } = stored;
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
       this.#versions.set(bucket, mark.position.version);
+      this.#see(bucket, mark.generation);
+      if (this.#givenUp.get(bucket) === mark.generation) {
+        return { stored, state: 'lost', reason: 'audit' };
+      }
       const verdict = decideMark(mark.position, snapshot, polled);
       if (verdict.kind === 'rebase')
         return lostUnless(mark.position.version > from, stored, verdict);
@@ -104,6 +124,16 @@ export class Marks {
       this.#redis.adopt(bucket, mark.generation);
       return { stored, state: 'in-step' };
     });
+  }
+
+  #see(bucket: number, generation: string): void {
+    if (this.#givenUp.has(bucket) && this.#givenUp.get(bucket) === undefined) {
+      this.#givenUp.set(bucket, generation);
+    }
+    const before = this.#seen.get(bucket);
+    this.#seen.set(bucket, generation);
+    if (before === undefined || before === generation) return;
+    if (generation.startsWith(REPAIR)) this.#options.onRepair();
   }
 
   /** Beyond the head: another instance's replica is ahead of ours, or history lost its tail. */
@@ -156,12 +186,14 @@ export class Marks {
   }
 
   async #begin(stored: StoredMark, reason: string): Promise<void> {
-    const generation = this.#options.newGeneration();
+    const name = this.#options.newGeneration();
+    const generation = reason === 'audit' ? `${REPAIR}${name}` : name;
     const position = this.#options.applied();
     try {
       this.#redis.adopt(stored.bucket, undefined);
       if (!(await this.#redis.begin(stored, generation, position))) return;
       this.#redis.adopt(stored.bucket, generation);
+      this.#seen.set(stored.bucket, generation);
       this.#versions.set(stored.bucket, position.version);
       this.#aheadSinceMs.delete(stored.bucket);
       this.#options.onGeneration(stored.bucket, reason);

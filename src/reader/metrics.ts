@@ -6,6 +6,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Tier } from '../core/reading.js';
 import type { LocalTier } from '../local/tier.js';
 import type { FillReply, RedisTier } from '../redis/tier.js';
+import type { Auditor, AuditStatus } from './auditor.js';
 import type { Reconciler } from './reconciler.js';
 
 export interface MeasuredParts {
@@ -102,6 +103,17 @@ export class ReaderMetrics {
 
   filled(reply: FillReply): void {
     this.#fills.inc({ reply });
+  }
+
+  countAudits(auditor: Auditor): void {
+    const total = (name: string, help: string, of: Exclude<keyof AuditStatus, 'lastAt'>) =>
+      this.#total(`tidemark_audit_${name}_total`, help, () => auditor.status[of]);
+    total('completed', 'Audits that were finished.', 'completed');
+    total('skipped', 'Audits cut short, because a server did not answer.', 'skipped');
+    total('sampled', 'Entries that audits looked at.', 'sampled');
+    total('checked', 'Entries that audits could compare with MySQL-B.', 'checked');
+    total('mismatches', 'Entries that MySQL-B has changed without the log.', 'mismatches');
+    total('repairs', 'Times that all caches were dropped because of mismatches.', 'repaired');
   }
 
   #count(reconciler: Reconciler): void {

@@ -6,6 +6,7 @@
  * A read waits only for what its caller asked for (`minVersion`, `maxStalenessMs`) and for a load.
  * When no tier answers, an expired local entry still does, marked stale.
  */
+import type { ScheduledTask } from 'node-cron';
 import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
@@ -22,6 +23,8 @@ import type { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
+import { auditTask } from './audit-task.js';
+import { type Audit, Auditor } from './auditor.js';
 import { Deadline } from './deadline.js';
 import { type LiveParts, LiveReader } from './live.js';
 import { type Loaded, Loader } from './loader.js';
@@ -41,6 +44,9 @@ export interface ReaderParts extends LiveParts {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly mysqlConnections?: number;
+  /** When to audit; without it, only `audit()` does. */
+  readonly auditCron?: string;
+  readonly auditSample?: number;
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;
@@ -80,10 +86,13 @@ export class Reader extends LiveReader<ReaderEvents> {
   readonly #loop: PollLoop;
   readonly #loader: Loader;
   readonly #metrics: ReaderMetrics;
+  readonly #auditor: Auditor;
+  readonly #audits: ScheduledTask | undefined;
   #ready = false;
   #startedAtMs: number | undefined;
   #lastStanding: Standing;
   #quietUntilMs = 0;
+  #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(parts: ReaderParts) {
@@ -117,6 +126,13 @@ export class Reader extends LiveReader<ReaderEvents> {
         this.#metrics.refusedLoads += 1;
       },
     });
+    this.#auditor = new Auditor({
+      ...parts,
+      recent: (ask, asOfIn) => this.#loader.recent(ask, asOfIn),
+      until: (holds) => this.#loop.until(holds, parts.readTimeoutMs),
+    });
+    this.#metrics.countAudits(this.#auditor);
+    this.#audits = auditTask(parts, () => this.#auditor.audit());
     const { registry } = this.#metrics;
     this.follow(parts, { loop: this.#loop, loader: this.#loader, registry });
     this.#listen(parts.reconciler);
@@ -126,15 +142,28 @@ export class Reader extends LiveReader<ReaderEvents> {
    * on, and `ready` follows when Redis is known to be coherent. Waits while MySQL-B is away.
    * @throws SchemaError, AccessDeniedError which waiting would not heal */
   start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     this.#startedAtMs ??= this.#parts.monotonicMs();
-    return this.#loop.start();
+    await this.#loop.start();
+    if (this.#closed === undefined) await this.#audits?.start();
   }
 
   /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
   stop(): Promise<void> {
     this.unfollow();
-    this.#closed ??= this.#loop.stop().then(() => this.#parts.close());
+    this.#closed ??= this.#stop();
     return this.#closed;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#audits?.destroy();
+    await this.#loop.stop();
+    await this.#auditor.stop();
+    await this.#parts.close();
   }
 
   /** Whether traffic should come here: polled once, and Redis coherent or found to be away. */
@@ -247,9 +276,17 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#local.forget(key); // what a read picked up from Redis in the meantime
   }
 
+  /** Compares some of what is held here and in Redis with MySQL-B, as `auditCron` does at its times,
+   * and drops everything, in all readers, when the log was gone around. */
+  async audit(): Promise<Audit> {
+    this.#assertStarted();
+    return await this.#auditor.audit();
+  }
+
   status(): ReaderStatus {
     const [ready, stale, pollFailures] = [this.ready, this.#isStale(), this.#loop.failures];
-    return { ready, stale, pollFailures, ...statusOf(this.#parts) };
+    const audit = this.#auditor.status;
+    return { ready, stale, pollFailures, ...statusOf(this.#parts), audit };
   }
 
   /** The answer of one load; an expired local entry when it fails.

@@ -69,6 +69,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   #pendingBeat: { readonly head: number; readonly beatAtMs: number } | undefined;
   #behindSinceMs: number | undefined;
   #sightingsBehindSinceMs: number | undefined;
+  /** A turn is to drop all that is held, because the log does not tell all changes. */
+  #isRepairDue = false;
 
   constructor(options: ReconcilerOptions) {
     super();
@@ -83,6 +85,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       newGeneration: options.newGeneration ?? (() => randomBytes(9).toString('base64url')),
       applied: () => this.#local.applied,
       onGeneration: (bucket, reason) => this.emit('generation', bucket, reason),
+      onRepair: () => {
+        this.#isRepairDue = true;
+      },
       onFault: (error) => this.emit('redis-fault', error),
     });
   }
@@ -99,6 +104,17 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   get started(): boolean {
     return this.#started;
+  }
+
+  /** Has the next turn drop all that is held here and in Redis: some of it is wrong, and the log does
+   * not tell. Other readers see it by the name of the new generation, and drop theirs. */
+  repair(): void {
+    this.#marks.giveUp();
+    this.#isRepairDue = true;
+  }
+
+  get isRepairDue(): boolean {
+    return this.#isRepairDue;
   }
 
   /** Whether Redis vouches for all that was in the log when this instance started. */
@@ -119,6 +135,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
   async turn(): Promise<boolean> {
     if (!this.#started) return this.#rebase('start');
+    if (this.#isRepairDue) return this.#rebase('audit');
     const from = this.#local.applied;
     const [snapshot, stored] = await Promise.all([
       this.#options.log.poll(from.version, this.#options.pageSize + 1),
@@ -137,7 +154,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (verdict.kind === 'page') await this.#takePage(verdict.page, judged);
     this.#noteBeat(snapshot);
     const marksDone = await this.#marks.mend(judged);
-    return !marksDone || this.#local.applied.version < snapshot.head;
+    return !marksDone || this.#isRepairDue || this.#local.applied.version < snapshot.head;
   }
 
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
@@ -197,8 +214,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     }
     const row = tip.rows[0];
     const position = row === undefined ? { version: tip.head, fingerprint: '' } : positionOf(row);
-    this.#local.clear(position, rewritten);
+    this.#local.clear(position, rewritten, rewritten || this.#isRepairDue);
     this.#marks.distrust();
+    this.#isRepairDue = false;
     this.#behindSinceMs = undefined;
     this.#sightingsBehindSinceMs = undefined;
     this.#pendingBeat = undefined;

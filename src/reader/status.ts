@@ -1,6 +1,7 @@
 /** How a reader stands, for people and dashboards. */
 import type { LocalTier } from '../local/tier.js';
 import type { RedisTier } from '../redis/tier.js';
+import type { AuditStatus } from './auditor.js';
 import type { Reconciler } from './reconciler.js';
 
 /** A plain object. */
@@ -16,6 +17,7 @@ export interface ReaderStatus {
     breaker: 'closed' | 'open' | 'half-open';
     marks: { bucket: number; generation: string | null; version: number | null }[];
   };
+  readonly audit: AuditStatus;
 }
 
 /** What its parts say. */

@@ -43,14 +43,17 @@ export interface StoredMark {
 
 export type FillReply = 'stored' | 'replaced' | 'refused' | 'generation';
 
-type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
-type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script>;
+type Script<Reply> = (...args: (string | number | Buffer)[]) => Promise<Reply>;
+type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script<string>> &
+  Record<'tidemarkScan', Script<string[]>>;
 
 const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 const BREAK_AFTER_FAILURES = 3;
 const TRY_AGAIN_AFTER_MS = 1000;
 /** In place of an entry that may be newer than the page's end: a later page brings it. */
 const REMOVED = '';
+/** Names that one slice of a scan looks at. */
+const SLICE_NAMES = 1_000;
 /** A page may carry megabytes, and no read waits for it. */
 const APPLY_TIMEOUTS = 20;
 
@@ -72,6 +75,7 @@ export class RedisTier {
     options.client.defineCommand('tidemarkApply', { lua: script('apply') });
     options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: script('fill') });
     options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: script('begin') });
+    options.client.defineCommand('tidemarkScan', { numberOfKeys: 1, lua: script('scan') });
     this.#client = options.client as RedisClient & Scripts; // defineCommand adds them, untyped
   }
 
@@ -170,6 +174,16 @@ export class RedisTier {
   #removeCorrupt(name: string): void {
     this.corruptEntries += 1;
     this.#client.del(name).catch(() => undefined);
+  }
+
+  /** A slice of the keys that have an entry in the adopted generation of a bucket; a key may come
+   * twice. The cursor is '0' to begin, and '0' after the last slice. */
+  async scan(bucket: number, cursor: string): Promise<{ cursor: string; keys: string[] }> {
+    const generation = this.#adopted[bucket];
+    if (generation === undefined) return { cursor: '0', keys: [] };
+    const args = [this.#markKey(bucket), generation, cursor, SLICE_NAMES];
+    const [next = '0', ...keys] = await this.#call(() => this.#client.tidemarkScan(...args));
+    return { cursor: next, keys };
   }
 
   /** Stores what was loaded from MySQL; `generation` as it was before the load began. */

@@ -10,8 +10,9 @@
  * A failure is told once per kind, counted always, and answered by the next tick's new connection.
  */
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
-import { createTask, type ScheduledTask, type Logger as TaskLogger } from 'node-cron';
+import type { ScheduledTask } from 'node-cron';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { cronTask } from '../cron.js';
 import { InvalidOptionsError, TidemarkError, UnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { explainMysqlFault, mysqlCodeOf } from '../mysql/fault.js';
@@ -107,11 +108,10 @@ export class Maintenance {
     if (this.#tasks.length > 0 || this.#stopped !== undefined) return;
     const beat = () => this.#tick('heartbeat', (connection) => this.#beat(connection));
     const prune = () => this.#tick('prune', (connection) => this.#prune(connection));
-    const logger = taskLogger(this.#logger);
-    const shared = { noOverlap: true, suppressMissedWarning: true, timezone: 'UTC', logger };
+    const logger = this.#logger;
     this.#tasks = [
-      createTask(HEARTBEAT_CRON, beat, { ...shared, name: 'tidemark-heartbeat' }),
-      createTask(this.#pruneCron, prune, { ...shared, name: 'tidemark-prune' }),
+      cronTask(HEARTBEAT_CRON, { name: 'tidemark-heartbeat', work: beat, logger }),
+      cronTask(this.#pruneCron, { name: 'tidemark-prune', work: prune, logger }),
     ];
     for (const task of this.#tasks) void task.start();
     void beat();
@@ -242,10 +242,4 @@ async function run<T extends RowDataPacket[] | ResultSetHeader>(
     timeout: STATEMENT_TIMEOUT_MS,
   });
   return result;
-}
-
-/** What node-cron has to say is for those who look into it; failures are told above. */
-function taskLogger(logger: Logger): TaskLogger {
-  const tell = (message: string | Error) => logger.debug({}, String(message));
-  return { info: tell, warn: tell, error: tell, debug: tell };
 }

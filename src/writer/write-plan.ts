@@ -3,6 +3,7 @@
  * are JSON, no key twice, conditions that make sense. Pure; the writer carries it out.
  */
 import { Document } from '../core/document.js';
+import { etagFrom } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
 import { InvalidOptionsError, PreconditionFailedError } from '../errors.js';
 import type { StoredRow } from '../mysql/tracked-rows.js';
@@ -86,10 +87,9 @@ export function inKeyOrder(keys: readonly string[]): readonly string[] {
     .map(({ key }) => key);
 }
 
-/** The tag that `etagOf` gives to the row's version and value. */
 export function etagOfRow(row: StoredRow | undefined): string | undefined {
   if (row === undefined || row.digest === null) return undefined;
-  return `"${row.version}-${row.digest.slice(0, 16)}"`;
+  return etagFrom(row.version, row.digest);
 }
 
 function assertCondition({ ifMatch, ifVersion, ifAbsent }: PutCondition): void {

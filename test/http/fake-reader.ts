@@ -118,6 +118,15 @@ export class FakeReader implements Readings {
       pollFailures: 3,
       local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
       redis: { breaker: 'closed', marks: [] },
+      audit: {
+        sampled: 0,
+        checked: 0,
+        mismatches: 0,
+        repaired: 0,
+        completed: 0,
+        skipped: 0,
+        lastAt: null,
+      },
     };
   }
 }

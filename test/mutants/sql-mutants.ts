@@ -13,10 +13,10 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'collation-answers-for-the-key',
     wrong: "the row that the collation finds for 'key' is cached as 'key', although it is 'Key'",
     file: LOG,
-    find: `if (row.value_bytes === null || !entries.has(row.row_key)) continue;
-      entries.set(row.row_key, new`,
-    replace: `if (row.value_bytes === null) continue;
-      entries.set(keys.find((key) => key.toLowerCase() === row.row_key.toLowerCase()) ?? '', new`,
+    find: `if (row.content === null || !found.has(row.row_key)) continue;
+        found.set(row.row_key,`,
+    replace: `if (row.content === null) continue;
+        found.set(keys.find((key) => key.toLowerCase() === row.row_key.toLowerCase()) ?? '',`,
     guarantees: WRONG_VALUES,
     budget: inSimulation('look-alikes'),
   },
@@ -59,8 +59,8 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'as-of-the-version-of-the-row',
     wrong: "a value is stamped with its row's version, not with the head of its snapshot",
     file: LOG,
-    find: 'new Entry(at, toVersion(row.version), row.value_bytes)',
-    replace: 'new Entry({ ...at, version: row.version }, toVersion(row.version), row.value_bytes)',
+    find: 'make(at, toVersion(row.version), row.content)',
+    replace: 'make({ ...at, version: row.version }, toVersion(row.version), row.content)',
     guarantees: [...WRONG_VALUES, 'available'],
     budget: inSimulation('usual'),
   },

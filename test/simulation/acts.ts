@@ -235,6 +235,18 @@ const faults: Act[] = [
       return true;
     },
   },
+  {
+    name: 'audit',
+    weight: 2,
+    family: 'audit',
+    run: (world) => someInstance(world)?.audit(),
+  },
+  {
+    name: 'a reader drops everything',
+    weight: 0.3,
+    family: 'audit',
+    run: (world) => someInstance(world)?.repair(),
+  },
 ];
 
 /** Something else than it was: no text of ours, one byte changed, or another type. */

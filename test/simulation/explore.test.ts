@@ -3,7 +3,7 @@ import { Sightings } from '../../src/local/sightings.js';
 import { LocalTier } from '../../src/local/tier.js';
 import { explore } from './explore.js';
 import { seeds } from './seeds.js';
-import { drawn, type Setting, settings } from './setting.js';
+import { audited, drawn, type Setting, settings } from './setting.js';
 import { settingOf } from './simulate.js';
 import { Violation } from './violation.js';
 
@@ -54,6 +54,11 @@ describe('whatever the interleaving of writes, reads, turns and faults', () => {
 
   test('no guarantee breaks: settings drawn by the seed', async () => {
     expect(await firstViolation({ seeds: SEEDS * 5, setting: drawn })).toBeUndefined();
+  });
+
+  test('no guarantee breaks: audits and repairs in settings drawn by the seed', async () => {
+    const setting = (seed: number) => audited(drawn(seed));
+    expect(await firstViolation({ seeds: SEEDS * 5, setting })).toBeUndefined();
   });
 
   test.each(seeds)('no guarantee breaks any more: seed $seed ($found)', async (one) => {

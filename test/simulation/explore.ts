@@ -26,6 +26,8 @@ export interface Explored {
   readonly steps: number;
   /** Answers that were checked, those that were held and looked at included. */
   readonly reads: number;
+  /** Entries that audits compared with MySQL-B. */
+  readonly checked: number;
   readonly writes: number;
   readonly acknowledged: number;
   /** How often each kind of fault happened. */
@@ -95,6 +97,7 @@ class Run {
     return {
       steps: world.steps,
       reads: world.reads + world.peeks,
+      checked: world.checked,
       writes: world.writers.count,
       acknowledged: world.writers.acknowledged,
       faults: this.#faults,

@@ -148,6 +148,12 @@ export class SimulatedRedis {
         const stored = this.#stored(data, key);
         return { ok: stored === undefined ? 'none' : stored.text === null ? 'list' : 'string' };
       }
+      case 'SCAN': {
+        // All in one slice; the pattern is a prefix, with its special characters escaped.
+        const prefix = option === '' ? '' : option.slice(0, -1).replaceAll(/\\(.)/g, '$1');
+        const names = [...data.keys()].filter((name) => this.#stored(data, name) !== undefined);
+        return ['0', names.filter((name) => name.startsWith(prefix))];
+      }
       case 'SET': {
         // Only the first write of a script is refused: a script is not stopped half way.
         if (this.isFull && !script.isDirty) throw new ReplyError(NO_MEMORY);

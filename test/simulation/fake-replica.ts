@@ -2,6 +2,7 @@
  * MySQL-B as a reader meets it: the statements of `MysqlLog`, each answered from one snapshot. Runs
  * of any length keep no rows: a replica is a history and a moment in it.
  */
+import { createHash } from 'node:crypto';
 import { type Session, SimulationGap, type SqlValue } from './fake-pool.js';
 import type { History, Moment } from './history.js';
 
@@ -28,8 +29,8 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
           withStream(moment, history, moment.head, 1),
     ],
     [
-      /^SELECT s\.head, c\.table_name AS head_table, .* LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
-      () =>
+      /^SELECT s\.head, c\.table_name AS head_table, .* (SHA2|CAST)\(.* AS content FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
+      ([, content]) =>
         ({ history, moment: { head } }, keys) => {
           const [row] = history.log(head, 1, head);
           const stream = {
@@ -38,9 +39,13 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
             head_key: row?.key ?? null,
             head_at: row?.changedAt ?? null,
           };
-          const rows = rowsOf(history, head, keys).map((found) => ({ ...stream, ...found }));
+          const rows = rowsOf(history, head, keys).map(({ value_bytes: bytes, ...found }) => ({
+            ...stream,
+            ...found,
+            content: content === 'SHA2' ? sha256(bytes) : bytes,
+          }));
           if (rows.length > 0) return rows;
-          return [{ ...stream, row_key: null, version: null, value_bytes: null }];
+          return [{ ...stream, row_key: null, version: null, content: null }];
         },
     ],
     [
@@ -111,4 +116,8 @@ function rowsOf(history: History, head: number, keys: readonly SqlValue[]) {
     }
   }
   return rows;
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -175,6 +175,25 @@ export class Instance implements Asked {
     this.#judge(reading, this.witness.begin(reading.key, 0, this.#world.clock.nowMs), {});
   }
 
+  /** Nothing goes around the log here: whatever an audit flags is a false alarm. */
+  audit(): void {
+    this.reader.audit().then(
+      ({ checked, mismatches }) => {
+        this.#world.checked += checked;
+        if (mismatches === 0) return;
+        this.#world.fail(new Violation('audit', `${this.name} flags ${mismatches} entries`));
+      },
+      (error: unknown) => {
+        if (this.isStarted) this.#world.fail(error);
+      },
+    );
+  }
+
+  /** Has it drop everything, as if an audit had found something. */
+  repair(): void {
+    this.#reconciler.repair();
+  }
+
   /** Starts one read of some keys; its answers are judged whenever they come. */
   read(keys: readonly string[], options: ReadOptions = {}): void {
     const world = this.#world;

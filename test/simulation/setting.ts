@@ -1,8 +1,16 @@
 /** What a simulated world is like: how many instances, how small its caches, what can go wrong. */
 import { seeded } from './scheduler.js';
 
-/** Families of faults. */
-export type Family = 'redis' | 'mysql' | 'log' | 'topology' | 'clock' | 'crash' | 'writer';
+/** Families of faults. 'audit': audits, and repairs that nothing was the reason for. */
+export type Family =
+  | 'redis'
+  | 'mysql'
+  | 'log'
+  | 'topology'
+  | 'clock'
+  | 'crash'
+  | 'writer'
+  | 'audit';
 
 export interface Setting {
   /** Readers of data center B. */
@@ -30,6 +38,7 @@ export interface Setting {
 }
 
 const FOREVER_MS = 2 ** 30;
+/** All that seeds were found with before there were audits: another one changes what they do. */
 export const ALL_FAULTS: readonly Family[] = [
   'redis',
   'mysql',
@@ -80,7 +89,21 @@ export const settings = {
     valueBytes: 1_500_000,
     isLagging: true,
   },
+  audit: audited(usual),
+  'audit-many': audited({ ...usual, keys: MANY_KEYS, instances: 3, buckets: 2, writers: 1 }),
+  'audit-lag': audited({
+    ...usual,
+    localMaxEntries: 2,
+    replicas: 3,
+    isBalanced: true,
+    isLagging: true,
+  }),
 } as const satisfies Record<string, Setting>;
+
+/** The same with audits, and repairs. */
+export function audited(setting: Setting): Setting {
+  return { ...setting, faults: [...setting.faults, 'audit'] };
+}
 
 /** Each seed has a setting of its own. */
 export function drawn(seed: number): Setting {

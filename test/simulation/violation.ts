@@ -10,6 +10,7 @@ export type Guarantee =
   | 'available' // what is held answers; a read fails only when MySQL and Redis both cannot answer
   | 'bounded' // loads per key, entries, connections and timers
   | 'convergence' // after the faults, MySQL-B, Redis and all local tiers tell the same
+  | 'audit' // nothing is flagged while nothing goes around the log
   | 'acknowledged' // a write that was answered is in the log, once, as it was answered
   | 'refused'; // a write that was refused left nothing
 

@@ -44,6 +44,8 @@ export class World {
   isCut = false;
   readsInFlight = 0;
   reads = 0;
+  /** Entries that audits compared. */
+  checked = 0;
   peeks = 0;
   steps = 0;
   /** When time last passed without steps in between. */
