@@ -32,6 +32,7 @@ export interface AuditorOptions {
   readonly recent: <T>(ask: () => Promise<T>, asOfIn: (answer: T) => number) => Promise<T>;
   /** Hurries the polls until that holds, or time is over. */
   readonly until: (holds: () => boolean) => Promise<boolean>;
+  readonly monotonicMs: () => number;
 }
 
 /** Of one audit. */
@@ -108,14 +109,18 @@ export class Auditor {
   #cursor = '0';
   #isRepairing = false;
   #isStopping = false;
+  #begunAtMs: number | undefined;
+  /** When this reader last dropped everything because another one had found something. */
+  #toldAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: AuditorOptions) {
     this.#options = options;
     this.#local = options.local;
     this.#sample = options.auditSample ?? DEFAULT_AUDIT_SAMPLE;
-    options.reconciler.on('rebase', () => {
+    options.reconciler.on('rebase', (reason) => {
       if (this.#isRepairing)
         this.#status = { ...this.#status, repaired: this.#status.repaired + 1 };
+      else if (reason === 'audit') this.#toldAtMs = options.monotonicMs();
       this.#isRepairing = false;
     });
   }
@@ -140,6 +145,9 @@ export class Auditor {
 
   async #audit(): Promise<Audit> {
     const tally = new Tally();
+    const begunAtMs = this.#options.monotonicMs();
+    const periodMs = begunAtMs - (this.#begunAtMs ?? begunAtMs);
+    this.#begunAtMs = begunAtMs;
     const faults = [
       await faultOf(() => this.#auditLocal(tally)),
       await faultOf(() => this.#auditRedis(tally)),
@@ -155,23 +163,28 @@ export class Auditor {
       mismatches: before.mismatches + found.length,
       completed: before.completed + (fault === undefined ? 1 : 0),
       skipped: before.skipped + (fault === undefined ? 0 : 1),
-      lastAt: new Date().toISOString(),
+      lastAt: new Date(Date.now()).toISOString(),
     };
-    if (found.length > 0) await this.#repair(tally);
+    if (found.length > 0) await this.#repair(tally, periodMs);
     const audit = { sampled, checked, mismatches: found.length };
     return fault === undefined ? audit : { ...audit, fault };
   }
 
-  async #repair({ found, checked }: Tally): Promise<void> {
-    const { logger, table, reconciler, until } = this.#options;
-    const keys = [...new Set(found.map(({ key }) => key))];
+  /** While someone goes on changing rows around the log, each audit of each reader finds something,
+   * and the caches of a large fleet would never get warm. So a reader that was told by another one
+   * waits for half a period; the one that told does not. */
+  async #repair({ found, checked }: Tally, periodMs: number): Promise<void> {
+    const { logger, table, reconciler, until, monotonicMs } = this.#options;
+    const isDueNow = monotonicMs() - this.#toldAtMs >= periodMs / 2;
+    const keys = [...new Set(found.map(({ key }) => key))].slice(0, SHOWN_KEYS);
     const tiers = [...new Set(found.map(({ tier }) => tier))];
     logger.error(
-      { table, mismatches: found.length, checked, tiers, keys: keys.slice(0, SHOWN_KEYS) },
+      { table, mismatches: found.length, checked, tiers, keys, repair: isDueNow ? 'now' : 'later' },
       `rows of ${table} have changed and the log does not name them: a TRUNCATE, a trigger that ` +
-        'is missing, a cascade of a foreign key, or a write on MySQL-B. All that readers hold is ' +
-        'dropped now. Run `tidemark doctor`, and change this table through its triggers only',
+        'is missing, a cascade of a foreign key, or a write on MySQL-B. All readers drop what they ' +
+        'hold. Run `tidemark doctor`, and change this table through its triggers only',
     );
+    if (!isDueNow) return;
     this.#isRepairing = true;
     reconciler.repair();
     await faultOf(() => until(() => !reconciler.isRepairDue)); // else a later turn does it

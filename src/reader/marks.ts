@@ -133,7 +133,8 @@ export class Marks {
     const before = this.#seen.get(bucket);
     this.#seen.set(bucket, generation);
     if (before === undefined || before === generation) return;
-    if (generation.startsWith(REPAIR)) this.#options.onRepair();
+    const isKnown = before === this.#givenUp.get(bucket); // what was held then is dropped already
+    if (generation.startsWith(REPAIR) && !isKnown) this.#options.onRepair();
   }
 
   /** Beyond the head: another instance's replica is ahead of ours, or history lost its tail. */

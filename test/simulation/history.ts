@@ -88,6 +88,16 @@ export class History {
     this.#moments.push({ atMs: nowMs, head: this.head, beatAtMs, beatAt });
   }
 
+  /** A change that fires no trigger: the row is another one, or gone (null), and the log is as it was. */
+  goAround(key: string, value: Buffer | null): void {
+    const known = this.#keys.get(key);
+    if (known !== undefined) known.values[known.values.length - 1] = value;
+    else {
+      this.#keys.set(key, { versions: [0], values: [value] });
+      this.#alike.set(this.collate(key), [...this.alike(key), key]);
+    }
+  }
+
   beat(beatAtMs: number, nowMs: number): void {
     this.#moments.push({ atMs: nowMs, head: this.head, beatAtMs, beatAt: printed(beatAtMs) });
   }

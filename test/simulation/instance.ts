@@ -115,6 +115,7 @@ export class Instance implements Asked {
       monotonicMs: nowMs,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       random: scheduler.random,
+      ...(setting.auditSample === undefined ? {} : { auditSample: setting.auditSample }),
       close: async () => {},
     });
     this.witness = new Witness(name, b.history, () => world.source.history);

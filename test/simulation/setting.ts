@@ -34,6 +34,8 @@ export interface Setting {
   readonly isCaseBlind: boolean;
   /** What the size of every value is said to be; over 1 MiB cuts pages. */
   readonly valueBytes?: number;
+  /** The most entries of each tier that one audit looks at. */
+  readonly auditSample?: number;
   readonly faults: readonly Family[];
 }
 

@@ -48,6 +48,8 @@ export class World {
   checked = 0;
   peeks = 0;
   steps = 0;
+  /** Someone goes around the log: what is held need not be the truth, and is not looked at. */
+  isLawless = false;
   /** When time last passed without steps in between. */
   leaptAtMs = Number.NEGATIVE_INFINITY;
   #instanceCount = 0;
@@ -118,6 +120,7 @@ export class World {
 
   /** Looks at all that instances hold. */
   peek(): void {
+    if (this.isLawless) return;
     for (const instance of this.instances) this.peeks += instance.peekAll();
   }
 
