@@ -63,7 +63,7 @@ export interface ReaderSettings {
   /** The most watches, and the most waits for changes of keys, at once. */
   readonly maxWatchers: number;
   /** When to compare cached entries with MySQL-B, in cron's notation (with five fields, each reader
-   * draws its own second), or 'off'. */
+   * draws its own second), or 'off'. Default: AUDIT_CRON or each minute. */
   readonly auditCron: string;
   /** The most entries of each tier that one audit looks at. */
   readonly auditSample: number;
@@ -188,6 +188,7 @@ function wakeOf(
 const FROM_ENVIRONMENT: Readonly<Record<string, string>> = {
   pollIntervalMs: 'POLL_INTERVAL_MS',
   earlyWake: 'EARLY_WAKE',
+  auditCron: 'AUDIT_CRON',
 };
 
 function settingsOf(options: CreateReaderOptions): ReaderSettings {

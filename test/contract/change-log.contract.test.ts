@@ -188,6 +188,17 @@ describe.each(worlds)('the log of %s', (_name, makeWorld) => {
       expect(entry.at).toEqual(newest && positionOf(newest));
     }
   });
+
+  test('tells the tags of values, without the values', async () => {
+    for (const key of ['a', 'b', 'a']) await world.write(key);
+    await world.remove('b');
+    const keys = ['a', 'b', 'never', 'a'];
+    const [tags, entries] = [await world.log.tags(keys), await world.log.fetch(keys)];
+    const expected = [...entries].map(([key, { at, etag }]) => [key, { at, etag }]);
+    expect([...tags]).toEqual(expected);
+    expect(tags.get('a')?.etag).toBeDefined();
+    expect(tags.get('b')?.etag).toBeUndefined();
+  });
 });
 
 describe.each(flavors)('the log of %s only', (flavor) => {
@@ -209,6 +220,8 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     for (const [key, value] of Object.entries(values)) {
       expect(entries.get(key)?.value?.equals(Buffer.from(value)), key).toBe(true);
     }
+    const tags = await world.log.tags(Object.keys(values));
+    for (const [key, { etag }] of entries) expect(tags.get(key)?.etag, key).toBe(etag);
     const sizes = await world.log.sizes([...Object.keys(values), 'never']);
     expect(Object.fromEntries(sizes)).toEqual(
       Object.fromEntries(
@@ -248,6 +261,8 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     for (const keys of [asked, ...asked.map((key) => [key])]) {
       const entries = await log.fetch(keys);
       expect([...entries.keys()]).toEqual(keys);
+      const tags = await log.tags(keys);
+      for (const [key, { etag }] of entries) expect(tags.get(key)?.etag, key).toBe(etag);
       const found = keys.filter((key) => entries.get(key)?.value !== null);
       expect(found).toEqual(keys.filter((key) => ['Key', 'é', 'a '].includes(key)));
     }

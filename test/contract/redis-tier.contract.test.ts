@@ -81,6 +81,17 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     return found[0] ?? '';
   }
 
+  async function scanned(): Promise<string[]> {
+    const found = new Set<string>();
+    let cursor = '0';
+    do {
+      const slice = await tier.scan(0, cursor);
+      for (const key of slice.keys) found.add(key);
+      cursor = slice.cursor;
+    } while (cursor !== '0');
+    return [...found];
+  }
+
   /** Applies `entries` to what the mark of bucket 0 is now. */
   async function apply(to: number, entries: Map<string, Entry>): Promise<boolean> {
     const [stored] = await tier.marks();
@@ -174,6 +185,29 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     const found = await read('a');
     if (reply === 'refused') expect(found).toBeUndefined();
     else expect(found).toEqual(new Entry(at(10), entry.version, entry.value));
+  });
+
+  test('scans the keys of the adopted generation, and no other names', async () => {
+    expect(await tier.scan(0, '0')).toEqual({ cursor: '0', keys: [] });
+    await begun(10);
+    const keys = [
+      'a',
+      'with spaces and * ? [x] \\',
+      'ü€😀',
+      ...Array.from({ length: 2_500 }, (_, index) => `${index}`),
+    ];
+    for (const key of keys) await tier.fill(key, value(10, 2), 'g');
+    await tier.fill('gone', absence(10), 'g');
+    await world.overwrite(`${prefix}:{configs:0}:other:b`, 'of another generation');
+    await world.overwrite(`${prefix}-other:{configs:0}:g:c`, 'of another prefix');
+    expect((await scanned()).toSorted()).toEqual([...keys, 'gone'].toSorted());
+  });
+
+  test('scans under a prefix that means something in a pattern', async () => {
+    tier = tierOver(world.client, `${prefix}[a-z]*?\\`);
+    await begun(10);
+    await tier.fill('a', value(10, 2), 'g');
+    expect((await scanned()).toSorted()).toEqual(['a']);
   });
 
   test('reads only a generation that was adopted and that the mark still has', async () => {

@@ -44,14 +44,24 @@ describe('settings', () => {
     expect(settings).toMatchObject({ port: 2, logLevel: 'info', onChange: 'refresh' });
   });
 
+  test.each(['off', '* * * * *', '30 */5 * * * *'])('take %j for when to audit', (auditCron) => {
+    expect(readSettings('read', B, { auditCron })).toMatchObject({ auditCron });
+  });
+
   test('name every fault at once, by the name under which it was given', () => {
-    const environment = { REDIS_URL: 'http://cache', PORT: '65536', POLL_INTERVAL_MS: '4' };
+    const environment = {
+      REDIS_URL: 'http://cache',
+      PORT: '65536',
+      POLL_INTERVAL_MS: '4',
+      AUDIT_CRON: 'hourly',
+    };
     expect(faultsOf('read', environment, { onChange: 'ignore', table: 'a.b' })).toEqual([
       expect.stringMatching(/^MYSQL_B_URL: Expected .*mysql:.*got none/),
       expect.stringMatching(/^REDIS_URL: Expected .*redis:/),
       'PORT: Expected an integer from 0 to 65535, got "65536"',
       'POLL_INTERVAL_MS: Expected an integer from 5 to 60000, got "4"',
       '--on-change: Expected one of evict, refresh, got "ignore"',
+      'AUDIT_CRON: Expected a cron expression like * * * * *, or off, got "hourly"',
       expect.stringMatching(/^--table: Expected a plain name/),
     ]);
   });

@@ -60,3 +60,14 @@ test('a typo in EARLY_WAKE is named with what was got', () => {
   const expected = "Expected EARLY_WAKE to be 'auto' or 'off', got of";
   expect(() => createReader(clients())).toThrow(expected);
 });
+
+test('an option that says when to audit, and does not, is named', () => {
+  const create = () => createReader({ ...clients(), auditCron: 'sometimes', auditSample: 0 });
+  expect(create).toThrow("Expected auditCron to be a cron expression or 'off', got sometimes");
+  expect(create).toThrow('Expected auditSample to be a whole number above 0, got 0');
+  vi.stubEnv('AUDIT_CRON', 'never');
+  const expected = "Expected AUDIT_CRON to be a cron expression or 'off', got never";
+  expect(() => createReader(clients())).toThrow(expected);
+  vi.stubEnv('AUDIT_CRON', 'off');
+  expect(() => createReader(clients())).not.toThrow();
+});

@@ -20,6 +20,7 @@ export function readerOptions(
     pollIntervalMs: 20,
     readTimeoutMs: PATIENT_MS,
     redisTimeoutMs: 1_000,
+    auditCron: 'off', // audits come when a test says so
     ...options,
   };
 }
