@@ -104,10 +104,12 @@ type Trial = readonly [command: string, trial: () => Promise<unknown>];
 
 function readingTrials(client: RedisClient, key: string): Trial[] {
   const script = "return redis.call('MGET', KEYS[1])";
+  const scan = "return redis.call('SCAN', '0', 'COUNT', 1)[1]"; // as audits do it
   return [
     ['INFO', () => (client instanceof Cluster ? Promise.resolve() : client.info())],
     ['MGET', () => client.mget(key)],
     ['EVAL', () => client.eval(script, 1, key)],
+    ['SCAN', () => client.eval(scan, 1, key)],
   ];
 }
 

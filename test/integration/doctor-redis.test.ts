@@ -105,11 +105,15 @@ test("a user with too few rights, and with a reader's own", async () => {
     '>secret',
     '~tidemark:*',
   ] as const;
-  const rights = '+mget +set +del +type +eval +evalsha +info +select +client|setname'.split(' ');
+  const rights = '+mget +set +del +type +scan +eval +evalsha +info +select +client|setname'.split(
+    ' ',
+  );
   await server.call(...user, ...rights);
   expect(wrong(await examine(url))).toEqual(['marks: unknown']);
   await server.call(...user, ...rights.filter((one) => one !== '+eval'));
   named(await examine(url), 'commands', 'fault', /ACL forbids EVAL.*ACL SETUSER/);
+  await server.call(...user, ...rights.filter((one) => one !== '+scan'));
+  named(await examine(url), 'commands', 'warning', /ACL forbids SCAN: audits.*ACL SETUSER/);
   await server.call(...user, ...rights.filter((one) => one !== '+mget'));
   const blind = await examine(url);
   named(blind, 'commands', 'fault', /ACL forbids MGET/);

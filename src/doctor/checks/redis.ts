@@ -21,8 +21,9 @@ export const REDIS_CHECKS: readonly Check[] = [
 const OLDEST_MAJOR = 6;
 const FULL = 0.9;
 
+const ACL_REMEDY = 'ACL SETUSER as in the README ("Settings", Redis)';
 const REFUSALS = new Map<string, readonly [cause: string, remedy: string]>([
-  ['NOPERM', ["this user's ACL forbids", 'ACL SETUSER as in the README ("Settings", Redis)']],
+  ['NOPERM', ["this user's ACL forbids", ACL_REMEDY]],
   [
     'OOM',
     [
@@ -49,7 +50,13 @@ const REFUSALS = new Map<string, readonly [cause: string, remedy: string]>([
 ]);
 
 function judgeCommands({ refused }: RedisFacts): Verdict {
-  const [first] = refused;
+  const [first] = [...refused].filter(([command]) => command !== 'SCAN');
+  if (first === undefined && refused.has('SCAN')) {
+    return warning(
+      "this user's ACL forbids SCAN: audits compare only what readers hold in memory",
+      ACL_REMEDY,
+    );
+  }
   if (first === undefined) return ok("a reader's commands are allowed");
   const commands = [...refused].filter(([, code]) => code === first[1]).map(([name]) => name);
   const [cause, remedy] = REFUSALS.get(first[1]) ?? [

@@ -18,7 +18,7 @@ import { isOn } from './servers.js';
 
 const REPLICATED = 'Replication carries it from A: see "replication" and "filters"';
 const AGAIN = 'tidemark migrate --to 2, then tidemark migrate';
-const STALE = 'what changed meanwhile is stale until its entries end (REDIS_TTL_MS, LOCAL_TTL_MS)';
+const STALE = 'what changed meanwhile is stale until an audit of a reader finds it (AUDIT_CRON)';
 
 export const SCHEMA_CHECKS: readonly Check[] = [
   check('MySQL-A', 'tables', ['a'], ({ a }) => judgeTables(a, 'tidemark migrate')),
@@ -202,7 +202,7 @@ function judgeCascades({ cascades, account }: ServerFacts): Verdict {
   const others = more.length > 0 ? ` (and ${more.length} more)` : '';
   return fault(
     `${first.constraint} (${first.rules}, from ${first.parent})${others} changes rows without ` +
-      'firing triggers: readers go on with the old ones',
+      'firing triggers: readers go on with the old ones until an audit finds it',
     `Make ${first.constraint} RESTRICT, and delete or change the rows themselves first`,
   );
 }
