@@ -65,6 +65,7 @@ interface Course {
   lastMs: number;
   readonly heap: Line;
   readonly rss: Line;
+  audited: number;
   heapMaxBytes: number;
   rssMaxBytes: number;
 }
@@ -76,6 +77,8 @@ export class SampleJudge {
   fillsInFlightMax = 0;
   mysqlConnectionsMax = 0;
   localEntriesMax = 0;
+  /** Entries that audits have compared. */
+  audited = 0;
 
   constructor(violations: Violations, bounds: Partial<SampleBounds> = {}) {
     this.#violations = violations;
@@ -91,6 +94,10 @@ export class SampleJudge {
       if (sample[name] <= this.#bounds[name]) continue;
       const what = `${reader}: ${name} is ${sample[name]}, the bound is ${this.#bounds[name]}`;
       this.#violations.add({ guarantee: 'bounded', what, facts: { ...sample } });
+    }
+    if (sample.flagged > 0) {
+      const what = `${reader}: audits flag ${sample.flagged} entries`;
+      this.#violations.add({ guarantee: 'audited', what, facts: { ...sample } });
     }
     this.#course(sample);
   }
@@ -115,11 +122,15 @@ export class SampleJudge {
       lastMs: atMs,
       heap: new Line(),
       rss: new Line(),
+      audited: 0,
       heapMaxBytes: 0,
       rssMaxBytes: 0,
     };
     this.#courses.set(reader, course);
     course.lastMs = atMs;
+    const isNew = sample.audited < course.audited; // its process was started again
+    this.audited += sample.audited - (isNew ? 0 : course.audited);
+    course.audited = sample.audited;
     course.heapMaxBytes = Math.max(course.heapMaxBytes, heapUsedBytes);
     course.rssMaxBytes = Math.max(course.rssMaxBytes, rssBytes);
     if (atMs - course.firstMs < this.#bounds.warmUpMs) return;

@@ -14,6 +14,7 @@ export type Guarantee =
   | 'lost' // an acked write that the log does not have
   | 'ordered' // versions not in the order of commits, or a hole in the log
   | 'refused' // a write that was refused, and happened
+  | 'audited' // an audit that flags an entry, though nothing goes around the log
   | 'bounded'; // memory, fills in flight or connections that grow
 
 export interface Violation {

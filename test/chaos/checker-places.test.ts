@@ -172,6 +172,8 @@ describe('bounded', () => {
     reader: 'r1',
     applied: 1,
     localEntries: 1,
+    audited: 0,
+    flagged: 0,
     mysqlConnections: 8,
     fillsInFlight: 3,
   };
@@ -200,6 +202,16 @@ describe('bounded', () => {
       checker.sample({ ...usual, atMs: second * 1_000, rssBytes: bytes, heapUsedBytes: bytes });
     }
     expect(checker.finish().growth[0]?.heapMiBPerMin).toBe(0);
+  });
+
+  test('audits that flag an entry are named, and what they compared is added up', () => {
+    expect(samples(0, { flagged: 1 }).byGuarantee).toEqual({ audited: 420 });
+    const { checker } = new Run();
+    for (const [second, audited] of [0, 10, 30, 5, 20].entries()) {
+      const memory = { rssBytes: 1, heapUsedBytes: 1 };
+      checker.sample({ ...usual, ...memory, atMs: second * 1_000, audited });
+    }
+    expect(checker.finish()).toMatchObject({ audited: 30 + 20, byGuarantee: {} });
   });
 
   test('too many fills in flight, or connections, are named', () => {

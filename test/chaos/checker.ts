@@ -50,6 +50,8 @@ export interface Verdict {
   readonly fillsInFlightMax: number;
   readonly mysqlConnectionsMax: number;
   readonly localEntriesMax: number;
+  /** Entries that audits have compared with MySQL-B. */
+  readonly audited: number;
   readonly redisEntries: number;
   readonly errors: Record<string, number>;
   readonly tiers: Record<string, number>;
@@ -192,6 +194,7 @@ export class Checker {
       fillsInFlightMax: this.#samples.fillsInFlightMax,
       mysqlConnectionsMax: this.#samples.mysqlConnectionsMax,
       localEntriesMax: this.#samples.localEntriesMax,
+      audited: this.#samples.audited,
       redisEntries: this.#redis.judged,
       errors: { ...this.#outages.errors },
       tiers: { ...this.#outages.tiers },

@@ -86,6 +86,9 @@ export interface SampleRecord {
   readonly heapUsedBytes: number;
   readonly fillsInFlight: number;
   readonly localEntries: number;
+  /** Entries that its audits have compared, and flagged, since it began. */
+  readonly audited: number;
+  readonly flagged: number;
   /** Connections that MySQL-B has open for this reader's account, over all readers; -1 if unknown. */
   readonly mysqlConnections: number;
 }

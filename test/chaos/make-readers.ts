@@ -44,6 +44,7 @@ const SHARED = {
   readTimeoutMs: 1_000,
   redisTimeoutMs: 200,
   staleAfterMs: STALE_AFTER_MS,
+  auditCron: '*/3 * * * * *',
 };
 const AGENTS = READERS.length - 1;
 const BULK_KEYS_READ = 300;

@@ -176,7 +176,7 @@ function flush() {
 }
 
 function sample() {
-  const { applied, local } = reader.status();
+  const { applied, local, audit } = reader.status();
   const { rss, heapUsed } = process.memoryUsage();
   const { fillsInFlight } = local;
   const localEntries = local.entries + local.absences;
@@ -187,6 +187,8 @@ function sample() {
     heapUsedBytes: heapUsed,
     fillsInFlight,
     localEntries,
+    audited: audit.checked,
+    flagged: audit.mismatches,
   });
 }
 

@@ -74,6 +74,7 @@ export function report(result: RunResult): string[] {
     ['a reader could not answer', inWords(verdict.unavailableMs)],
     ['all readers at the head after faults', inWords(converged)],
     ['most loads in flight', `${verdict.fillsInFlightMax}`],
+    ['entries compared by audits', `${verdict.audited}`],
     ['lost writes', `${verdict.lost}`],
     ['ended by themselves', deaths.join('\n') || 'none'],
     ['VIOLATIONS', `${verdict.violations} ${counted(verdict.byGuarantee)}`],

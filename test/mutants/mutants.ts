@@ -1,4 +1,5 @@
 /** All planted bugs. */
+import { auditMutants } from './audit-mutants.js';
 import { localMutants } from './local-mutants.js';
 import type { Mutant } from './mutant.js';
 import { readerMutants } from './reader-mutants.js';
@@ -14,4 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...readerMutants,
   ...sqlMutants,
   ...writerMutants,
+  ...auditMutants,
 ];
