@@ -210,6 +210,30 @@ describe('a page', () => {
   });
 });
 
+test('a look at an entry makes it no younger, and all that is held is listed', () => {
+  tier = small({ maxEntries: 2 });
+  fill('a', value(1));
+  fill('b', value(1));
+  fill('nobody', new Entry(at(1), 0, null));
+  expect(tier.keys().toSorted()).toEqual(['a', 'b', 'nobody']);
+  expect(tier.peek('a')?.asOf).toBe(1);
+  expect(tier.peek('nobody')?.value).toBeNull();
+  fill('c', value(1));
+  expect(tier.keys().toSorted()).toEqual(['b', 'c', 'nobody']);
+});
+
+test('after the log was gone around, nothing lands that was in flight, however recent', () => {
+  // take off ---- cleared at 1 ---- land, as of 1: from before or after the change, nobody knows
+  const flight = tier.takeOff('a', pending);
+  fill('b', value(5));
+  tier.clear(at(1), false, true);
+  expect(tier.flight('a')).toBeUndefined();
+  expect(flight.foreign).toBe(true);
+  expect(tier.land(flight, value(1))?.asOf).toBe(1);
+  expect(tier.get('a')).toBeUndefined();
+  expect(tier.requiredAsOf).toBe(5); // history goes on: what was shown was shown
+});
+
 test('a flood of absent keys pushes no value out', () => {
   fill('a', value(1));
   for (let index = 0; index < 100; index++) fill(`absent ${index}`, new Entry(at(1), 0, null));
