@@ -64,7 +64,7 @@ export const DEFAULT_AUDIT_SAMPLE = 5_000;
 
 /** What one statement is asked for, and what is hashed without a pause. */
 const TOGETHER = 512;
-const TOGETHER_BYTES = 4 * 1024 * 1024;
+const TOGETHER_BYTES = 1024 * 1024;
 /** Of the values of one tier in one audit: they are hashed here and on MySQL-B. */
 const MOST_BYTES = 64 * 1024 * 1024;
 /** Values that come from Redis at once: a few of the largest size must not fill the memory. */
@@ -104,9 +104,10 @@ export class Auditor {
   /** The local tier's keys as they were when this round through them began, and the next of them. */
   #round: readonly string[] = [];
   #nextInRound = 0;
-  /** Where the round through Redis is. */
+  /** Where the round through Redis is, and what is left of the slice before. */
   #bucket = 0;
   #cursor = '0';
+  #scanned: { readonly bucket: number; readonly keys: string[] } = { bucket: 0, keys: [] };
   #isRepairing = false;
   #isStopping = false;
   #begunAtMs: number | undefined;
@@ -229,56 +230,66 @@ export class Auditor {
     for (const [key, { asOf, at, etag }] of held) {
       looks.set(key, { at: asOf > start.version ? at : start, etag });
     }
-    await this.#compare([...held.keys()], async () => looks, {
-      judged: (key, finding) => {
+    await this.#compare(
+      [...held.keys()],
+      async () => looks,
+      (key, finding) => {
         const isHeld = this.#local.peek(key) === held.get(key);
         tally.count('local', key, finding === 'mismatch' && !isHeld ? 'open' : finding);
       },
-    });
+    );
   }
 
   /** Goes on with the round through Redis, through each bucket once at most. */
   async #auditRedis(tally: Tally): Promise<void> {
-    const { redis } = this.#options;
-    let [left, bytesLeft, ended] = [this.#sample, MOST_BYTES, 0];
-    for (let slices = 0; slices < MOST_SLICES && ended < redis.buckets; slices++) {
-      if (left <= 0 || bytesLeft <= 0 || this.#isStopping) return;
-      const bucket = this.#bucket;
-      const { cursor, keys } = await redis.scan(bucket, this.#cursor);
-      this.#cursor = cursor;
-      if (cursor === '0') {
-        this.#bucket = (bucket + 1) % redis.buckets;
-        ended += 1;
+    const { buckets } = this.#options.redis;
+    let [left, bytesLeft, slices, ended] = [this.#sample, MOST_BYTES, 0, 0];
+    while (left > 0 && bytesLeft > 0 && !this.#isStopping) {
+      const keys = this.#scanned.keys.splice(0, Math.min(left, REDIS_TOGETHER));
+      if (keys.length > 0) {
+        left -= keys.length;
+        bytesLeft -= await this.#compareRedis(this.#scanned.bucket, keys, tally);
+        continue;
       }
-      const proper = [...new Set(keys)].filter((key) => keyFault(key) === undefined);
-      left -= proper.length;
-      for (let start = 0; start < proper.length; start += TOGETHER) {
-        const together = proper.slice(start, start + TOGETHER);
-        bytesLeft -= await this.#compareRedis(bucket, together, tally);
-      }
+      if (slices === MOST_SLICES || ended === buckets) return;
+      slices += 1;
+      if (await this.#scan()) ended += 1;
     }
+  }
+
+  /** The next slice of keys in Redis; true when it was the last one of its bucket. */
+  async #scan(): Promise<boolean> {
+    const { redis } = this.#options;
+    const bucket = this.#bucket;
+    const { cursor, keys } = await redis.scan(bucket, this.#cursor);
+    this.#cursor = cursor;
+    const proper = keys.filter((key) => keyFault(key) === undefined);
+    this.#scanned = { bucket, keys: [...new Set(proper)] };
+    if (cursor !== '0') return false;
+    this.#bucket = (bucket + 1) % redis.buckets;
+    return true;
   }
 
   /** An entry in Redis is true as of its bucket's mark. Returns how many bytes were read. */
   async #compareRedis(bucket: number, keys: readonly string[], tally: Tally): Promise<number> {
-    let bytes = 0;
+    const looks = new Map<string, Look>();
+    let [bytes, hashed] = [0, 0];
     const look = async () => {
-      const looks = new Map<string, Look>();
-      for (let start = 0; start < keys.length; start += REDIS_TOGETHER) {
-        const together = keys.slice(start, start + REDIS_TOGETHER);
-        const entries = await this.#options.redis.read(bucket, together);
-        for (const [index, key] of together.entries()) {
-          const entry = entries[index];
-          if (entry === undefined) continue;
-          looks.set(key, { at: entry.at, etag: entry.etag });
-          bytes += entry.value?.length ?? 0;
-        }
+      const entries = await this.#options.redis.read(bucket, keys);
+      for (const [index, key] of keys.entries()) {
+        const entry = entries[index];
+        if (entry === undefined) continue;
+        looks.set(key, { at: entry.at, etag: entry.etag });
+        tally.sampled += 1;
+        bytes += entry.value?.length ?? 0;
+        if (bytes < hashed + TOGETHER_BYTES) continue;
+        hashed = bytes;
+        await new Promise((resolve) => setImmediate(resolve)); // reads come first
       }
-      tally.sampled += looks.size;
       return looks;
     };
     const judged = (key: string, finding: Finding) => tally.count('redis', key, finding);
-    await this.#compare(keys, look, { judged });
+    await this.#compare(keys, look, judged);
     return bytes;
   }
 
@@ -287,7 +298,7 @@ export class Auditor {
   async #compare(
     keys: readonly string[],
     look: () => Promise<ReadonlyMap<string, Look>>,
-    { judged }: { readonly judged: (key: string, finding: Finding) => void },
+    judged: (key: string, finding: Finding) => void,
   ): Promise<void> {
     const { log, reconciler, recent, until } = this.#options;
     const stretch = new Stretch(this.#local.applied);
@@ -307,8 +318,9 @@ export class Auditor {
         if (etag !== held.etag) end = Math.max(end, at.version, held.at.version);
       }
       if (end > 0) await until(() => this.#local.applied.version >= end);
-      for (const [key, held] of looks)
+      for (const [key, held] of looks) {
         judged(key, stretch.judge(key, held, found.get(key) ?? held));
+      }
     } finally {
       reconciler.off('page', onPage);
       reconciler.off('rebase', onRebase);

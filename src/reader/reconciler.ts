@@ -135,7 +135,6 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
   async turn(): Promise<boolean> {
     if (!this.#started) return this.#rebase('start');
-    if (this.#isRepairDue) return this.#rebase('audit');
     const from = this.#local.applied;
     const [snapshot, stored] = await Promise.all([
       this.#options.log.poll(from.version, this.#options.pageSize + 1),
@@ -148,6 +147,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#behindSinceMs = undefined;
     const lost = this.#judgeSightings(snapshot);
     if (lost !== undefined) return this.#rebase(lost);
+    if (this.#isRepairDue) return this.#rebase('audit'); // history has not been rewritten, see above
     this.#head = Math.max(this.#head, snapshot.head);
 
     const judged = this.#marks.judge(stored, snapshot, from.version);

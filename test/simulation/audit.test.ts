@@ -219,7 +219,7 @@ describe('an audit', () => {
       mismatches = found.mismatches;
       expect(audits).toBeLessThan(3);
     }
-    expect(Math.max(...sampled)).toBeLessThanOrEqual(3 + many.length); // a slice of Redis is whole
+    expect(Math.max(...sampled)).toBe(3 + 3); // of each tier
   });
 
   test('is soon enough after another reader dropped everything, while rows go on changing', async () => {
