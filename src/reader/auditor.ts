@@ -9,22 +9,22 @@
  * change of many rows is found by the next audit, that of one row when its turn comes. One mismatch
  * is enough to drop everything, here, in Redis, and in all readers.
  */
+import type { ScheduledTask } from 'node-cron';
 import { type Finding, type Look, Stretch } from '../core/audit.js';
 import type { Entry } from '../core/entry.js';
 import { keyFault } from '../core/key.js';
 import type { Page } from '../core/position.js';
 import type { LocalTier } from '../local/tier.js';
-import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
+import { type AuditTaskOptions, auditTask } from './audit-task.js';
 import type { Reconciler } from './reconciler.js';
 
-export interface AuditorOptions {
+export interface AuditorOptions extends AuditTaskOptions {
   readonly log: ChangeLog;
   readonly redis: RedisTier;
   readonly local: LocalTier<unknown>;
   readonly reconciler: Reconciler;
-  readonly logger: Logger;
   readonly table: string;
   /** The most entries of each tier that one audit looks at. */
   readonly auditSample?: number;
@@ -91,6 +91,7 @@ export class Auditor {
   readonly #options: AuditorOptions;
   readonly #local: LocalTier<unknown>;
   readonly #sample: number;
+  readonly #task: ScheduledTask | undefined;
   #status: AuditStatus = {
     sampled: 0,
     checked: 0,
@@ -118,6 +119,7 @@ export class Auditor {
     this.#options = options;
     this.#local = options.local;
     this.#sample = options.auditSample ?? DEFAULT_AUDIT_SAMPLE;
+    this.#task = auditTask(options, () => this.audit());
     options.reconciler.on('rebase', (reason) => {
       if (this.#isRepairing)
         this.#status = { ...this.#status, repaired: this.#status.repaired + 1 };
@@ -138,9 +140,15 @@ export class Auditor {
     return this.#running;
   }
 
-  /** Ends the audit that is under way soon. */
+  /** From now on audits come at their times. */
+  async start(): Promise<void> {
+    if (!this.#isStopping) await this.#task?.start();
+  }
+
+  /** Ends the audit that is under way soon, for good. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    await this.#task?.destroy();
     await this.#running;
   }
 

@@ -188,11 +188,13 @@ export class Marks {
 
   async #begin(stored: StoredMark, reason: string): Promise<void> {
     const name = this.#options.newGeneration();
-    const generation = reason === 'audit' ? `${REPAIR}${name}` : name;
+    const isRepair = reason === 'audit';
+    const generation = isRepair ? `${REPAIR}${name}` : name;
     const position = this.#options.applied();
+    const givenUp = isRepair ? stored.mark?.generation : ''; // others go on moving its mark
     try {
       this.#redis.adopt(stored.bucket, undefined);
-      if (!(await this.#redis.begin(stored, generation, position))) return;
+      if (!(await this.#redis.begin(stored, generation, position, givenUp))) return;
       this.#redis.adopt(stored.bucket, generation);
       this.#seen.set(stored.bucket, generation);
       this.#versions.set(stored.bucket, position.version);

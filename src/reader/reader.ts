@@ -6,7 +6,6 @@
  * A read waits only for what its caller asked for (`minVersion`, `maxStalenessMs`) and for a load.
  * When no tier answers, an expired local entry still does, marked stale.
  */
-import type { ScheduledTask } from 'node-cron';
 import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
@@ -23,7 +22,6 @@ import type { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
-import { auditTask } from './audit-task.js';
 import { type Audit, Auditor } from './auditor.js';
 import { Deadline } from './deadline.js';
 import { type LiveParts, LiveReader } from './live.js';
@@ -44,7 +42,6 @@ export interface ReaderParts extends LiveParts {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly mysqlConnections?: number;
-  /** When to audit; without it, only `audit()` does. */
   readonly auditCron?: string;
   readonly auditSample?: number;
   readonly monotonicMs: () => number;
@@ -87,7 +84,6 @@ export class Reader extends LiveReader<ReaderEvents> {
   readonly #loader: Loader;
   readonly #metrics: ReaderMetrics;
   readonly #auditor: Auditor;
-  readonly #audits: ScheduledTask | undefined;
   #ready = false;
   #startedAtMs: number | undefined;
   #lastStanding: Standing;
@@ -132,7 +128,6 @@ export class Reader extends LiveReader<ReaderEvents> {
       until: (holds) => this.#loop.until(holds, parts.readTimeoutMs),
     });
     this.#metrics.countAudits(this.#auditor);
-    this.#audits = auditTask(parts, () => this.#auditor.audit());
     const { registry } = this.#metrics;
     this.follow(parts, { loop: this.#loop, loader: this.#loader, registry });
     this.#listen(parts.reconciler);
@@ -142,28 +137,17 @@ export class Reader extends LiveReader<ReaderEvents> {
    * on, and `ready` follows when Redis is known to be coherent. Waits while MySQL-B is away.
    * @throws SchemaError, AccessDeniedError which waiting would not heal */
   start(): Promise<void> {
-    this.#started ??= this.#start();
-    return this.#started;
-  }
-
-  async #start(): Promise<void> {
     this.#startedAtMs ??= this.#parts.monotonicMs();
-    await this.#loop.start();
-    if (this.#closed === undefined) await this.#audits?.start();
+    this.#started ??= this.#loop.start().then(() => this.#auditor.start());
+    return this.#started;
   }
 
   /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
   stop(): Promise<void> {
     this.unfollow();
-    this.#closed ??= this.#stop();
+    const ended = () => Promise.all([this.#auditor.stop(), this.#loop.stop()]);
+    this.#closed ??= ended().then(() => this.#parts.close());
     return this.#closed;
-  }
-
-  async #stop(): Promise<void> {
-    await this.#audits?.destroy();
-    await this.#loop.stop();
-    await this.#auditor.stop();
-    await this.#parts.close();
   }
 
   /** Whether traffic should come here: polled once, and Redis coherent or found to be away. */
@@ -276,8 +260,8 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#local.forget(key); // what a read picked up from Redis in the meantime
   }
 
-  /** Compares some of what is held here and in Redis with MySQL-B, as `auditCron` does at its times,
-   * and drops everything, in all readers, when the log was gone around. */
+  /** Compares entries of this process and of Redis with MySQL-B, as happens at `auditCron`, and
+   * drops everything, in all readers, when something went around the log. */
   async audit(): Promise<Audit> {
     this.#assertStarted();
     return await this.#auditor.audit();

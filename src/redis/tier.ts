@@ -119,10 +119,16 @@ export class RedisTier {
     );
   }
 
-  /** Starts a new generation in a bucket, unless its mark is no longer `stored`. */
-  async begin(stored: StoredMark, generation: string, position: Position): Promise<boolean> {
+  /** Starts a new generation in a bucket, unless its mark is no longer `stored`, nor one of the
+   * generation that is given up. */
+  async begin(
+    stored: StoredMark,
+    generation: string,
+    position: Position,
+    givenUp = '',
+  ): Promise<boolean> {
     const mark = encodeMark({ generation, position });
-    const args = [this.#markKey(stored.bucket), stored.raw, mark];
+    const args = [this.#markKey(stored.bucket), stored.raw, mark, givenUp];
     return (await this.#call(() => this.#client.tidemarkBegin(...args))) === 'begun';
   }
 

@@ -112,6 +112,18 @@ describe.each(worlds)('the Redis tier over %s', (_name, makeWorld) => {
     expect((await tier.marks())[0]?.mark).toEqual({ generation: 'next', position: at(8) });
   });
 
+  test('gives a generation up wherever its mark is by now, and no other one', async () => {
+    await begun(7);
+    const [stored] = await tier.marks();
+    if (stored === undefined) throw new Error('Expected a mark, got none');
+    expect(await apply(9, new Map())).toBe(true); // another reader goes on
+    expect(await tier.begin(stored, 'next', at(8))).toBe(false);
+    expect(await tier.begin(stored, 'next', at(8), 'other')).toBe(false);
+    expect(await tier.begin(stored, 'next', at(8), 'g')).toBe(true);
+    expect((await tier.marks())[0]?.mark).toEqual({ generation: 'next', position: at(8) });
+    expect(await tier.begin(stored, 'third', at(8), 'g')).toBe(false);
+  });
+
   test('applies a page and moves the mark, and the entries are as of the mark', async () => {
     await begun(7);
     const entries = new Map([

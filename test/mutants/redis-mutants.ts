@@ -131,7 +131,7 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     name: 'begin-without-compare',
     wrong: 'a new generation is started although the mark is no longer the one that was judged',
     file: 'src/redis/begin.lua',
-    find: "if mark ~= ARGV[1] then return 'changed' end",
+    find: "if mark ~= ARGV[1] and generation ~= ARGV[3] then return 'changed' end",
     replace: '',
     guarantees: ['begins a generation once, for who saw the mark as it is'],
     budget: {
