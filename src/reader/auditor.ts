@@ -20,14 +20,17 @@ import type { RedisTier } from '../redis/tier.js';
 import { type AuditTaskOptions, auditTask } from './audit-task.js';
 import type { Reconciler } from './reconciler.js';
 
-export interface AuditorOptions extends AuditTaskOptions {
+export interface AuditSettings extends AuditTaskOptions {
+  /** The most entries of each tier that one audit looks at. */
+  readonly auditSample?: number;
+}
+
+export interface AuditorOptions extends AuditSettings {
   readonly log: ChangeLog;
   readonly redis: RedisTier;
   readonly local: LocalTier<unknown>;
   readonly reconciler: Reconciler;
   readonly table: string;
-  /** The most entries of each tier that one audit looks at. */
-  readonly auditSample?: number;
   /** Asks until the answer is as recent as the reader requires. */
   readonly recent: <T>(ask: () => Promise<T>, asOfIn: (answer: T) => number) => Promise<T>;
   /** Hurries the polls until that holds, or time is over. */

@@ -22,7 +22,7 @@ import type { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
-import { type Audit, Auditor } from './auditor.js';
+import { type Audit, Auditor, type AuditSettings } from './auditor.js';
 import { Deadline } from './deadline.js';
 import { type LiveParts, LiveReader } from './live.js';
 import { type Loaded, Loader } from './loader.js';
@@ -31,7 +31,7 @@ import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
 import { type ReaderStatus, statusOf } from './status.js';
 
-export interface ReaderParts extends LiveParts {
+export interface ReaderParts extends LiveParts, AuditSettings {
   readonly log: ChangeLog;
   readonly redis: RedisTier;
   readonly local: LocalTier<Loaded>;
@@ -42,8 +42,6 @@ export interface ReaderParts extends LiveParts {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly mysqlConnections?: number;
-  readonly auditCron?: string;
-  readonly auditSample?: number;
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;
@@ -269,8 +267,7 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   status(): ReaderStatus {
     const [ready, stale, pollFailures] = [this.ready, this.#isStale(), this.#loop.failures];
-    const audit = this.#auditor.status;
-    return { ready, stale, pollFailures, ...statusOf(this.#parts), audit };
+    return { ready, stale, pollFailures, audit: this.#auditor.status, ...statusOf(this.#parts) };
   }
 
   /** The answer of one load; an expired local entry when it fails.
