@@ -70,7 +70,7 @@ const TOGETHER = 512;
 const TOGETHER_BYTES = 1024 * 1024;
 /** Of the values of one tier in one audit: they are hashed here and on MySQL-B. */
 const MOST_BYTES = 64 * 1024 * 1024;
-/** Values that come from Redis at once: a few of the largest size must not fill the memory. */
+/** Keys that Redis is asked for at once: as many as have brought TOGETHER_BYTES before, at most. */
 const REDIS_TOGETHER = 64;
 /** Slices of 1,000 names that one audit goes through: others may have millions in the same Redis. */
 const MOST_SLICES = 100;
@@ -111,6 +111,7 @@ export class Auditor {
   /** Where the round through Redis is, and what is left of the slice before. */
   #bucket = 0;
   #cursor = '0';
+  #together = 1;
   #scanned: { readonly bucket: number; readonly keys: string[] } = { bucket: 0, keys: [] };
   #isRepairing = false;
   #isStopping = false;
@@ -256,10 +257,12 @@ export class Auditor {
     const { buckets } = this.#options.redis;
     let [left, bytesLeft, slices, ended] = [this.#sample, MOST_BYTES, 0, 0];
     while (left > 0 && bytesLeft > 0 && !this.#isStopping) {
-      const keys = this.#scanned.keys.splice(0, Math.min(left, REDIS_TOGETHER));
+      const keys = this.#scanned.keys.splice(0, Math.min(left, this.#together));
       if (keys.length > 0) {
-        left -= keys.length;
-        bytesLeft -= await this.#compareRedis(this.#scanned.bucket, keys, tally);
+        const bytes = await this.#compareRedis(this.#scanned.bucket, keys, tally);
+        [left, bytesLeft] = [left - keys.length, bytesLeft - bytes];
+        const fitting = Math.floor((TOGETHER_BYTES * keys.length) / Math.max(1, bytes));
+        this.#together = Math.max(1, Math.min(fitting, REDIS_TOGETHER));
         continue;
       }
       if (slices === MOST_SLICES || ended === buckets) return;
@@ -284,7 +287,7 @@ export class Auditor {
   /** An entry in Redis is true as of its bucket's mark. Returns how many bytes were read. */
   async #compareRedis(bucket: number, keys: readonly string[], tally: Tally): Promise<number> {
     const looks = new Map<string, Look>();
-    let [bytes, hashed] = [0, 0];
+    let bytes = 0;
     const look = async () => {
       const entries = await this.#options.redis.read(bucket, keys);
       for (const [index, key] of keys.entries()) {
@@ -293,9 +296,6 @@ export class Auditor {
         looks.set(key, { at: entry.at, etag: entry.etag });
         tally.sampled += 1;
         bytes += entry.value?.length ?? 0;
-        if (bytes < hashed + TOGETHER_BYTES) continue;
-        hashed = bytes;
-        await new Promise((resolve) => setImmediate(resolve)); // reads come first
       }
       return looks;
     };
