@@ -6,11 +6,14 @@
  * several such snapshots, each entry with its own as-of.)
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
+import type { Collection } from '../core/collection.js';
 import { Entry } from '../core/entry.js';
 import { type LogRow, type LogSnapshot, type Position, positionOf } from '../core/position.js';
-import { quoteIdentifier, type TableNames } from '../core/table.js';
-import { SchemaError } from '../errors.js';
+import { keyPartsOf, keyTextSql, valueSql, wholePartsOf } from '../core/row-key.js';
+import { quoteIdentifier } from '../core/table.js';
+import { InvalidKeyError, SchemaError } from '../errors.js';
 import { explainMysqlFault } from './fault.js';
+import type { PollsTogether } from './polls-together.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
 export interface ChangeLog {
@@ -40,22 +43,33 @@ const LARGEST_LIST = 512;
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
   readonly #timeoutMs: number;
+  readonly #polls: PollsTogether | undefined;
   readonly #table: string;
+  readonly #keyColumns: readonly string[];
+  /** The texts of key and value, of the alias `t`. */
   readonly #key: string;
   readonly #value: string;
   readonly #version: string;
 
-  /** @param timeoutMs after which a statement that was not answered gives up its connection */
-  constructor(pool: Pool, names: TableNames, timeoutMs: number) {
+  /** @param timeoutMs after which a statement that was not answered gives up its connection
+   * @param polls shared with other collections of the same log */
+  constructor(pool: Pool, collection: Collection, timeoutMs: number, polls?: PollsTogether) {
     this.#pool = pool;
     this.#timeoutMs = timeoutMs;
-    this.#table = quoteIdentifier(names.table);
-    this.#key = quoteIdentifier(names.keyColumn);
-    this.#value = quoteIdentifier(names.valueColumn);
-    this.#version = quoteIdentifier(names.versionColumn);
+    this.#polls = polls;
+    this.#table = quoteIdentifier(collection.table);
+    this.#keyColumns = collection.keyColumns.map((column) => `t.${quoteIdentifier(column)}`);
+    this.#key = keyTextSql(collection, 't');
+    this.#value = valueSql(collection, 't');
+    this.#version = `t.${quoteIdentifier(collection.versionColumn)}`;
   }
 
-  async poll(version: number, limit: number): Promise<LogSnapshot> {
+  poll(version: number, limit: number): Promise<LogSnapshot> {
+    if (this.#polls === undefined) return this.#poll(version, limit);
+    return this.#polls.ask(version, limit, (from, most) => this.#poll(from, most));
+  }
+
+  async #poll(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
         `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
@@ -87,13 +101,13 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #fetchInto(entries: Map<string, Entry>, keys: readonly string[]): Promise<void> {
-    const { marks, values } = placeholders(keys);
+    const { isOneOf, values } = this.#among(keys);
     const rows = await this.#select(
       `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
-              t.${this.#key} AS row_key, t.${this.#version} AS version,
-              CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY) AS value_bytes
+              ${this.#key} AS row_key, ${this.#version} AS version,
+              CAST(CONVERT(${this.#value} USING utf8mb4) AS BINARY) AS value_bytes
        FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
-       LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
+       LEFT JOIN ${this.#table} t ON ${isOneOf}
        WHERE s.id = 1`,
       values,
     );
@@ -110,10 +124,10 @@ export class MysqlLog implements ChangeLog {
   async sizes(keys: readonly string[]): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      const { marks, values } = placeholders(keys.slice(start, start + LARGEST_LIST));
+      const { isOneOf, values } = this.#among(keys.slice(start, start + LARGEST_LIST));
       const rows = await this.#select(
-        `SELECT t.${this.#key} AS row_key, LENGTH(t.${this.#value}) AS bytes
-         FROM ${this.#table} t WHERE t.${this.#key} IN (${marks})`,
+        `SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes
+         FROM ${this.#table} t WHERE ${isOneOf}`,
         values,
       );
       for (const row of rows) sizes.set(row.row_key, Number(row.bytes ?? 0));
@@ -122,17 +136,16 @@ export class MysqlLog implements ChangeLog {
   }
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
-    const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
-    // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
-    const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
+    const order = this.#keyColumns.map((_, index) => `k.key_${index}`);
+    const { condition, values } = this.#range(prefix, after);
     const rows = await this.#select(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
-         SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes FROM ${this.#table}
-         WHERE (${this.#key} LIKE ? ESCAPE '|' OR ${this.#key} > ? AND ${this.#key} < ?)
-         ${after === undefined ? '' : `AND ${this.#key} > ?`}
-         ORDER BY ${this.#key} LIMIT ${Math.trunc(limit)}) k ON TRUE
-       WHERE s.id = 1 ORDER BY k.row_key`,
-      [pattern, ...beyondLike, ...(after === undefined ? [] : [after])],
+         SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes,
+           ${this.#keyColumns.map((column, index) => `${column} AS key_${index}`).join(', ')}
+         FROM ${this.#table} t WHERE ${condition}
+         ORDER BY ${this.#keyColumns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
+       WHERE s.id = 1 ORDER BY ${order.join(', ')}`,
+      [...values],
     );
     const asOf = toVersion(theStream(rows).head);
     const scanned = rows.filter((row) => row.row_key !== null);
@@ -142,7 +155,49 @@ export class MysqlLog implements ChangeLog {
     return { asOf, keys, next: scanned.length < limit ? undefined : scanned.at(-1)?.row_key };
   }
 
-  async #select(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
+  /** The condition that a row's key is one of `keys`, for a list of one of a few sizes. The columns'
+   * collations and types may find more ('E' for 'e', 7 for '007'); what no row can have, they miss. */
+  #among(keys: readonly string[]): { isOneOf: string; values: (string | null)[] } {
+    const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
+    const count = this.#keyColumns.length;
+    const nothing: readonly null[] = Array(count).fill(null);
+    const last = keys.at(-1) ?? '';
+    const values = Array.from({ length: size }, (_, index) => keys[index] ?? last).flatMap(
+      (key) => keyPartsOf(key, count) ?? nothing,
+    );
+    const [left, mark] =
+      count === 1
+        ? [this.#keyColumns.join(), '?']
+        : [`(${this.#keyColumns.join(', ')})`, `(${Array(count).fill('?').join(', ')})`];
+    return { isOneOf: `${left} IN (${Array(size).fill(mark).join(', ')})`, values };
+  }
+
+  /** The condition that a row is in a list, or may be: what the collation adds is left out later. */
+  #range(prefix: string, after: string | undefined): { condition: string; values: string[] } {
+    const columns = this.#keyColumns;
+    const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
+    const place = after === undefined ? [] : keyPartsOf(after, columns.length);
+    if (place === undefined) {
+      throw new InvalidKeyError(`Expected to go on after a key of ${columns.length} parts.`);
+    }
+    if (columns.length === 1) {
+      const [key = ''] = columns;
+      // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
+      const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
+      const onwards = after === undefined ? '' : ` AND ${key} > ?`;
+      const condition = `(${key} LIKE ? ESCAPE '|' OR ${key} > ? AND ${key} < ?)${onwards}`;
+      return { condition, values: [pattern, ...beyondLike, ...place] };
+    }
+    const whole = wholePartsOf(prefix, columns.length); // which an index can find
+    const conditions = whole.map((_, index) => `${columns[index]} = ?`);
+    conditions.push(`${this.#key} LIKE ? ESCAPE '|'`);
+    if (after !== undefined) {
+      conditions.push(`(${columns.join(', ')}) > (${place.map(() => '?').join(', ')})`);
+    }
+    return { condition: conditions.join(' AND '), values: [...whole, pattern, ...place] };
+  }
+
+  async #select(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
     let connection: PoolConnection | undefined;
     try {
       connection = await this.#pool.getConnection();
@@ -159,13 +214,6 @@ export class MysqlLog implements ChangeLog {
       throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
     }
   }
-}
-
-function placeholders(keys: readonly string[]): { marks: string; values: string[] } {
-  const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
-  const last = keys.at(-1) ?? '';
-  const values = Array.from({ length: size }, (_, index) => keys[index] ?? last);
-  return { marks: values.map(() => '?').join(', '), values };
 }
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {

@@ -24,7 +24,7 @@ import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { Deadline } from './deadline.js';
 import { type LiveParts, LiveReader } from './live.js';
-import { type Loaded, Loader } from './loader.js';
+import { type Loaded, Loader, type LoaderOptions } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
@@ -41,6 +41,8 @@ export interface ReaderParts extends LiveParts {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly mysqlConnections?: number;
+  /** What bounds the loads of several readers together. */
+  readonly mysqlLoads?: LoaderOptions['mysqlLoads'];
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;
