@@ -27,6 +27,13 @@ const HINTS: Record<string, string> = {
     'It was made by hand, perhaps by a file that ended half-way. Apply the down file with the ' +
     'plain client, then run `tidemark migrate` again.',
 };
+HINTS.ER_REFERENCED_TRG_DOES_NOT_EXIST =
+  'The table has other triggers than when `tidemark track` looked at it. Delete the two files, and ' +
+  'run `tidemark track` again.';
+HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED =
+  'This table cannot take a column so. Delete the two files, and run `tidemark track` again with ' +
+  '--algorithm inplace, or copy; apply what it writes at a quiet hour.';
+HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED_REASON = HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED;
 HINTS.ER_TABLE_EXISTS_ERROR = HINTS.ER_TRG_ALREADY_EXISTS ?? '';
 
 const DENIED = /_DENIED_ERROR$/;
@@ -41,6 +48,6 @@ export function explainStatement(cause: unknown, step: Step, index: number): Mig
   const text = cause instanceof Error ? cause.message : String(cause);
   const hint = DENIED.test(code) ? DENIED_HINT : HINTS[code];
   const next = hint ?? 'Remove the cause, then run `tidemark migrate` again; it goes on there.';
-  const what = `Expected statement ${index + 1} of migrations/${file} to run, got ${code}: ${text}`;
+  const what = `Expected statement ${index + 1} of ${file} to run, got ${code}: ${text}`;
   return new MigrationError(`${what}. ${next}`, { cause });
 }
