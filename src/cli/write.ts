@@ -34,7 +34,7 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
   if (collections.length > 1) {
     for (const [name, writer] of writers) writer?.metrics.setDefaultLabels({ collection: name });
   }
-  const pool = openPool(settings.mysqlAUrl, { connectionLimit: 1 });
+  const pool = able[0]?.pool ?? openPool(settings.mysqlAUrl, { connectionLimit: 1 });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const maintenance = new Maintenance({
@@ -46,7 +46,7 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
   const onClose = async () => {
     await maintenance.stop();
     await Promise.all(able.map((writer) => writer.close()));
-    await pool.end();
+    if (able.length === 0) await pool.end();
     hints.close();
   };
   const app = { writer: writers, registry, maintenance, tokens, limits, onClose };
