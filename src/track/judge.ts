@@ -203,21 +203,25 @@ function versionRefusals(facts: TableFacts, { versionColumn, algorithm }: Wish):
         'own. Pass --version-column with a name that is free, such as tidemark_version.',
     );
   }
-  if (algorithm !== 'instant') return refusals;
-  const cause = notInstant(facts);
-  if (cause !== undefined) {
+  const obstacle = obstacleOf(facts);
+  if (obstacle?.algorithms.includes(algorithm) === false) {
+    const [least] = obstacle.algorithms;
     refusals.push(
-      `Expected a table that takes a new column at once, got one with ${cause}. Pass ` +
-        '--algorithm inplace, and apply the migration at a quiet hour: it rebuilds the table.',
+      `Expected a table that takes a new column by ALGORITHM = ${algorithm.toUpperCase()}, got one ` +
+        `with ${obstacle.cause}. Pass --algorithm ${least}, and apply the migration at a quiet hour: ` +
+        `it ${least === 'copy' ? 'copies the table, which takes no writes meanwhile' : 'rebuilds the table'}.`,
     );
   }
   return refusals;
 }
 
-/** What of a table keeps ALGORITHM = INSTANT from adding a column. */
-function notInstant({ rowFormat, hasFulltext, flavor }: TableFacts): string | undefined {
-  if (rowFormat === 'COMPRESSED') return 'ROW_FORMAT = COMPRESSED';
-  return hasFulltext && flavor === 'mysql' ? 'a FULLTEXT index' : undefined;
+/** What keeps a column from being added at once, and what does it all the same. */
+function obstacleOf({ rowFormat, hasFulltext, flavor }: TableFacts) {
+  const obstacle = (cause: string, ...algorithms: Algorithm[]) => ({ cause, algorithms });
+  if (hasFulltext && flavor === 'mysql') return obstacle('a FULLTEXT index', 'copy');
+  if (hasFulltext) return obstacle('a FULLTEXT index', 'inplace', 'copy');
+  if (rowFormat === 'COMPRESSED') return obstacle('ROW_FORMAT = COMPRESSED', 'inplace', 'copy');
+  return undefined;
 }
 
 function warningsOf(
