@@ -12,7 +12,7 @@ import { type LogRow, type LogSnapshot, type Position, positionOf } from '../cor
 import { keyPartsOf, keyTextSql, valueSql, wholePartsOf } from '../core/row-key.js';
 import { quoteIdentifier } from '../core/table.js';
 import { InvalidKeyError, SchemaError } from '../errors.js';
-import { explainMysqlFault } from './fault.js';
+import { explainMysqlFault, mysqlCodeOf } from './fault.js';
 import type { PollsTogether } from './polls-together.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
@@ -39,6 +39,13 @@ export interface KeyList {
 /** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
 const LIST_SIZES = [1, 8, 64, 512];
 const LARGEST_LIST = 512;
+/** What the servers say of a text that is in no row, because its column's character set lacks it. */
+const IMPOSSIBLE = new Set([
+  'ER_IMPOSSIBLE_STRING_CONVERSION',
+  'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_CANT_AGGREGATE_3COLLATIONS',
+  'ER_CANT_AGGREGATE_NCOLLATIONS',
+]);
 
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
@@ -101,7 +108,25 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #fetchInto(entries: Map<string, Entry>, keys: readonly string[]): Promise<void> {
-    const { isOneOf, values } = this.#among(keys);
+    try {
+      await this.#fetchPossible(entries, keys, this.#among(keys));
+    } catch (error) {
+      if (!(error instanceof ImpossibleText)) throw error;
+      const middle = Math.ceil(keys.length / 2);
+      if (keys.length === 1) {
+        await this.#fetchPossible(entries, keys, { isOneOf: 'FALSE', values: [] });
+      } else {
+        await this.#fetchInto(entries, keys.slice(0, middle));
+        await this.#fetchInto(entries, keys.slice(middle));
+      }
+    }
+  }
+
+  async #fetchPossible(
+    entries: Map<string, Entry>,
+    keys: readonly string[],
+    { isOneOf, values }: Among,
+  ): Promise<void> {
     const rows = await this.#select(
       `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
               ${this.#key} AS row_key, ${this.#version} AS version,
@@ -136,8 +161,19 @@ export class MysqlLog implements ChangeLog {
   }
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
+    for (const reach of ['all', 'beyond no LIKE'] as const) {
+      try {
+        return await this.#list(this.#range(prefix, after, reach), prefix, limit);
+      } catch (error) {
+        if (!(error instanceof ImpossibleText)) throw error;
+      }
+    }
+    const { head } = await this.tip();
+    return { asOf: head, keys: [], next: undefined };
+  }
+
+  async #list({ condition, values }: Range, prefix: string, limit: number): Promise<KeyList> {
     const order = this.#keyColumns.map((_, index) => `k.key_${index}`);
-    const { condition, values } = this.#range(prefix, after);
     const rows = await this.#select(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
          SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes,
@@ -145,7 +181,7 @@ export class MysqlLog implements ChangeLog {
          FROM ${this.#table} t WHERE ${condition}
          ORDER BY ${this.#keyColumns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
        WHERE s.id = 1 ORDER BY ${order.join(', ')}`,
-      [...values],
+      values,
     );
     const asOf = toVersion(theStream(rows).head);
     const scanned = rows.filter((row) => row.row_key !== null);
@@ -157,7 +193,7 @@ export class MysqlLog implements ChangeLog {
 
   /** The condition that a row's key is one of `keys`, for a list of one of a few sizes. The columns'
    * collations and types may find more ('E' for 'e', 7 for '007'); what no row can have, they miss. */
-  #among(keys: readonly string[]): { isOneOf: string; values: (string | null)[] } {
+  #among(keys: readonly string[]): Among {
     const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
     const count = this.#keyColumns.length;
     const nothing: readonly null[] = Array(count).fill(null);
@@ -173,7 +209,7 @@ export class MysqlLog implements ChangeLog {
   }
 
   /** The condition that a row is in a list, or may be: what the collation adds is left out later. */
-  #range(prefix: string, after: string | undefined): { condition: string; values: string[] } {
+  #range(prefix: string, after: string | undefined, reach: 'all' | 'beyond no LIKE'): Range {
     const columns = this.#keyColumns;
     const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
     const place = after === undefined ? [] : keyPartsOf(after, columns.length);
@@ -185,6 +221,9 @@ export class MysqlLog implements ChangeLog {
       // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
       const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
       const onwards = after === undefined ? '' : ` AND ${key} > ?`;
+      if (reach === 'beyond no LIKE') {
+        return { condition: `${key} LIKE ? ESCAPE '|'${onwards}`, values: [pattern, ...place] };
+      }
       const condition = `(${key} LIKE ? ESCAPE '|' OR ${key} > ? AND ${key} < ?)${onwards}`;
       return { condition, values: [pattern, ...beyondLike, ...place] };
     }
@@ -209,11 +248,28 @@ export class MysqlLog implements ChangeLog {
       connection.release();
       return rows;
     } catch (error) {
-      // Whatever went wrong, a connection in an unknown state is worth less than a new one.
+      if (IMPOSSIBLE.has(mysqlCodeOf(error) ?? '')) {
+        connection?.release();
+        throw new ImpossibleText();
+      }
+      // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
       connection?.destroy();
       throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
     }
   }
+}
+
+/** One of the texts asked for is none that a row can have. */
+class ImpossibleText extends Error {}
+
+interface Among {
+  readonly isOneOf: string;
+  readonly values: (string | null)[];
+}
+
+interface Range {
+  readonly condition: string;
+  readonly values: string[];
 }
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {

@@ -28,8 +28,9 @@ const HINTS: Record<string, string> = {
     'plain client, then run `tidemark migrate` again.',
 };
 HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED =
-  'This table cannot take a column so. Delete the two files, and run `tidemark track` again with ' +
-  '--algorithm inplace, or copy; apply what it writes at a quiet hour.';
+  'This table cannot take a column so. Take what is done down (`tidemark migrate --to`), delete the ' +
+  'two files, run `tidemark track` again with --algorithm inplace, or copy, and apply what it ' +
+  'writes at a quiet hour.';
 HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED_REASON = HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED;
 HINTS.ER_TABLE_EXISTS_ERROR = HINTS.ER_TRG_ALREADY_EXISTS ?? '';
 
