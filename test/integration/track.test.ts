@@ -1,5 +1,5 @@
 /** `tidemark track` on real servers: what it writes, how that is applied and taken down, what it refuses. */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { SchemaError } from '../../src/errors.js';
 import { UntrackableError } from '../../src/track/track.js';
@@ -69,6 +69,18 @@ describe.each(flavors)('tidemark track on %s', (flavor) => {
     expect(plain(await schemaOf(a)).replaceAll(/\s|\\n/g, '')).toBe(
       plain(byHand).replaceAll(/\s|\\n/g, ''), // the client may leave out comments
     );
+  });
+
+  test('prints what README shows', async () => {
+    const { a } = await freshDatabase(flavor);
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const [, shown = ''] =
+      /^\$ tidemark track app_settings .*\n([^`]*(?:`[^`]+`[^`]*)*?)```/m.exec(readme) ?? [];
+    await query(a, 'CREATE TABLE app_settings (id INT PRIMARY KEY, name TEXT, value TEXT)');
+    const out = await ownFolder();
+    const wish = { table: 'app_settings', value: ['name', 'value'], collection: 'settings' };
+    const printed = await written(a, out, wish);
+    expect(printed.replaceAll(out, 'tidemark-migrations')).toBe(shown.trimEnd());
   });
 
   test('several tables are several migrations, one after the other', async () => {
