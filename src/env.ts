@@ -4,6 +4,7 @@
  *
  * All faults are told at once. What may hold a password (URLs, tokens) is never repeated.
  */
+import { parseCollections } from './core/collections-text.js';
 import { identifierFault } from './core/table.js';
 import { isCron } from './cron.js';
 import { InvalidOptionsError } from './errors.js';
@@ -70,6 +71,7 @@ type Parsed = { readonly value: unknown } | { readonly faults: readonly string[]
 
 function absent(setting: Setting, command: CommandName): Parsed {
   if (setting.kind === 'tokens' || setting.kind === 'http-urls') return { value: [] };
+  if (setting.kind === 'collections') return { value: '' };
   if ('optionalFor' in setting && setting.optionalFor.includes(command))
     return { value: undefined };
   const value = defaultOf(setting, command);
@@ -100,6 +102,8 @@ function parse(setting: Setting, text: string): Parsed {
       return parseTokens(text);
     case 'http-urls':
       return parseUrls(text);
+    case 'collections':
+      return checkCollections(text);
     case 'integer':
     case 'number':
       return parseNumber(setting, text);
@@ -132,6 +136,17 @@ function parseNumber(
   if (value >= min && value <= max) return { value };
   const what = kind === 'integer' ? 'an integer' : 'a number';
   return { faults: [`Expected ${what} from ${min} to ${max}, got ${shown(text)}`] };
+}
+
+/** The text itself: what `configs` stands for there, other settings say. */
+function checkCollections(text: string): Parsed {
+  try {
+    parseCollections(text);
+    return { value: text };
+  } catch (error) {
+    if (error instanceof InvalidOptionsError) return { faults: error.faults };
+    throw error;
+  }
 }
 
 function parseTokens(text: string): Parsed {

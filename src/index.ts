@@ -1,5 +1,6 @@
 /** Tidemark's public parts. See README.md for an example; the Fastify plugins are `tidemark/http`. */
 
+export type { Collection, CollectionOptions } from './core/collection.js';
 export type { RebaseReason } from './core/position.js';
 export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
@@ -7,10 +8,17 @@ export * from './errors.js';
 export type { Logger } from './logger.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export type { Audit, AuditStatus } from './reader/auditor.js';
-export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
+export {
+  type CreateReaderOptions,
+  type CreateReadersOptions,
+  createReader,
+  createReaders,
+  READER_DEFAULTS,
+} from './reader/create-reader.js';
 export type { HintOutcome } from './reader/hints.js';
 export type { ChangedOptions } from './reader/key-changes.js';
 export type { ListOptions, Reader, ReaderEvents } from './reader/reader.js';
+export type { Readers } from './reader/readers.js';
 export type { ReaderStatus } from './reader/status.js';
 export type {
   Watch,

@@ -9,7 +9,7 @@ import { DEFAULT_MAX_EVENT_LOOP_DELAY_MS, SERVER_DEFAULTS } from './http/limits.
 import { READER_DEFAULTS } from './reader/create-reader.js';
 import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
-export type CommandName = 'migrate' | 'write' | 'read' | 'doctor';
+export type CommandName = 'migrate' | 'track' | 'write' | 'read' | 'doctor';
 
 interface Common {
   /** The name in the environment. */
@@ -27,7 +27,7 @@ export type Setting = Common &
         /** Commands that can do without it. */
         readonly optionalFor: readonly CommandName[];
       }
-    | { readonly kind: 'tokens' | 'http-urls' }
+    | { readonly kind: 'tokens' | 'http-urls' | 'collections' }
     | { readonly kind: 'text' | 'identifier' | 'cron'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
@@ -52,7 +52,7 @@ export const SETTINGS = {
     env: 'MYSQL_A_URL',
     flag: 'mysql-a-url',
     kind: 'mysql-url',
-    commands: ['migrate', 'write', 'doctor'],
+    commands: ['migrate', 'track', 'write', 'doctor'],
     optionalFor: DOCTOR,
     help: 'MySQL in data center A',
   },
@@ -377,6 +377,13 @@ export const SETTINGS = {
     default: DEFAULT_TABLE.versionColumn,
     commands: ALL_BUT_MIGRATE,
     help: 'its column of versions',
+  },
+  collections: {
+    env: 'COLLECTIONS',
+    flag: 'collections',
+    kind: 'collections',
+    commands: BOTH,
+    help: 'tracked tables, as `name=table(key: value); ...`; without it, TABLE as `configs`',
   },
   writeTokens: {
     env: 'WRITE_TOKENS',

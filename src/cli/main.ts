@@ -10,12 +10,15 @@ const EXAMPLES = `
 Examples:
   $ tidemark demo                       both data centers on this machine, to try it
   $ MYSQL_A_URL=mysql://root:secret@db-a/app tidemark migrate --dry-run
+  $ tidemark track app_settings --key id --value name,value --collection settings
   $ MYSQL_A_URL=mysql://app:secret@db-a/app tidemark write --port 8080
   $ MYSQL_B_URL=mysql://reader:secret@db-b/app REDIS_URL=redis://cache-b tidemark read
   $ tidemark doctor                     what is wrong, with all three URLs in the environment
 
 Every flag of a command can be set in the environment. Prefer that for URLs and tokens: flags
 show in the list of processes.`;
+
+const DEFAULT_OUT = 'tidemark-migrations';
 
 const program = new Command('tidemark')
   .description('Writes in data center A, served in data center B within a fraction of a second.')
@@ -26,11 +29,39 @@ const program = new Command('tidemark')
 
 withSettings('migrate', 'bring the schema of data center A up to date')
   .option('--to <number>', 'bring it to this migration, down if need be', wholeNumber)
+  .option('--dir <folder>', "also the folder's own migrations, such as `track` writes")
   .option('--dry-run', 'print the SQL that would run, and run nothing')
   .action(async (flags) => {
     const { mysqlAUrl: url } = readSettings('migrate', process.env, flags);
     const { migrateCommand } = await import('./migrate.js');
-    await migrateCommand({ url, to: flags.to, dryRun: flags.dryRun });
+    await migrateCommand({ url, to: flags.to, dir: flags.dir, dryRun: flags.dryRun });
+  });
+
+withSettings('track', 'write the migration that makes a table of yours a collection')
+  .argument('<table>', 'a table in the database of MYSQL_A_URL')
+  .requiredOption(
+    '--key <columns>',
+    'the column of its keys, or several, separated by commas',
+    names,
+  )
+  .requiredOption(
+    '--value <columns>',
+    'what is served: a column, or several as one JSON object',
+    names,
+  )
+  .option('--collection <name>', "the collection's name in URLs; default the table's")
+  .option('--version-column <name>', 'the column to add', 'version')
+  .addOption(
+    new Option('--algorithm <name>', 'how to add the column')
+      .choices(['instant', 'inplace', 'copy'])
+      .default('instant'),
+  )
+  .option('--out <folder>', 'where the migration goes', DEFAULT_OUT)
+  .option('--dry-run', 'print the migration, and write nothing')
+  .action(async (table, flags) => {
+    const { mysqlAUrl: url } = readSettings('track', process.env, flags);
+    const { trackCommand } = await import('./track.js');
+    await trackCommand({ ...flags, url, table });
   });
 
 withSettings('write', 'serve writes in data center A').action(async (flags) => {
@@ -92,6 +123,10 @@ function exitCodeFor(error: unknown): number {
 function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return 'code' in error ? error.message : (error.stack ?? error.message);
+}
+
+function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
 }
 
 function wholeNumber(text: string): number {

@@ -8,18 +8,22 @@ export interface MigrateCommandOptions {
   /** MYSQL_A_URL. */
   readonly url: string;
   readonly to?: number | undefined;
+  /** A folder of the system's own migrations. */
+  readonly dir?: string | undefined;
   readonly dryRun?: boolean | undefined;
   /** Takes a line without its end. */
   readonly print?: (line: string) => void;
 }
 
 export async function migrateCommand(options: MigrateCommandOptions): Promise<void> {
-  const { url, to, dryRun = false, print = (line) => process.stdout.write(`${line}\n`) } = options;
+  const { url, to, dir, dryRun = false } = options;
+  const { print = (line: string) => process.stdout.write(`${line}\n`) } = options;
   const pool = openPool(url, { connectionLimit: 1 });
   try {
     const connection = await pool.getConnection();
     const { steps, recognised } = await migrate(connection, {
       ...(to === undefined ? {} : { to }),
+      ...(dir === undefined ? {} : { dir }),
       dryRun,
       onStatement: dryRun ? sqlPrinter(print) : progressPrinter(print),
     });

@@ -1,9 +1,10 @@
 /** `tidemark read`: the read app of data center B. */
-import { collectDefaultMetrics } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import { parseCollections } from '../core/collections-text.js';
 import type { SettingsOf } from '../env.js';
 import { readApp } from '../http/read-app.js';
 import { createServer, serveUntilSignal } from '../http/serve.js';
-import { createReader } from '../reader/create-reader.js';
+import { createReaders } from '../reader/create-reader.js';
 
 /** Listens at once, not ready; resolves when MySQL-B has answered for the first time.
  * @throws SchemaError, AccessDeniedError which waiting would not heal */
@@ -13,18 +14,18 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
   const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
   const server = createServer({ logLevel, maxConnections });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
-  const reader = createReader({
-    ...settings,
-    mysql: settings.mysqlBUrl,
-    redis: settings.redisUrl,
-    tableNames: { table, keyColumn, valueColumn, versionColumn },
-    logger: server.log,
-  });
-  collectDefaultMetrics({ register: reader.metrics });
-  await server.register(readApp, { reader, tokens, limits, onClose: () => reader.stop() });
+  const names = { table, keyColumn, valueColumn, versionColumn };
+  const collections = parseCollections(settings.collections, names);
+  const clients = { mysql: settings.mysqlBUrl, redis: settings.redisUrl, logger: server.log };
+  const { collections: _, ...others } = settings;
+  const readers = createReaders({ ...others, ...clients, collections });
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const onClose = () => readers.stop();
+  await server.register(readApp, { reader: readers, registry, tokens, limits, onClose });
   await serveUntilSignal(server, { host, port });
   try {
-    await reader.start();
+    await readers.start();
   } catch (error) {
     await server.close();
     throw error;

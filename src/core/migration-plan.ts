@@ -45,6 +45,13 @@ export interface Plan {
   readonly recognised: readonly Migration[];
 }
 
+/** The first number of a system's own migrations; those below are Tidemark's. */
+export const FIRST_OWN = 1001;
+
+export function isOwn(number: number): boolean {
+  return number >= FIRST_OWN;
+}
+
 const ALIGNED = /^(PREPARE|EXECUTE|DEALLOCATE)\b/i;
 
 /** Groups statements: PREPARE, EXECUTE and DEALLOCATE belong to the statement before them. */
@@ -84,6 +91,7 @@ export function planMigration(
     if (down !== undefined) downs.unshift(down); // newest first
     if (up !== undefined) ups.push(up);
   }
+  assertLogIsUnused(migrations, ledger, downs);
   return { steps: [...downs, ...ups], recognised };
 }
 
@@ -106,20 +114,45 @@ function stepsOf(
   return { down: { ...fresh, direction: 'down', inDoubt: 'all' } }; // it may lack anything
 }
 
+/** A system's own migrations may be in a folder that this run was not told of. */
 function assertKnown(migrations: readonly Migration[], ledger: readonly LedgerRow[]): void {
-  const known = new Set(migrations.map(({ name }) => name));
-  const unknown = ledger.map(({ name }) => name).filter((name) => !known.has(name));
+  const unknown = unknownOf(migrations, ledger).filter((name) => !isOwnName(name));
   if (unknown.length === 0) return;
+  const last = migrations.findLast(({ number }) => !isOwn(number));
   throw new SchemaError(
-    `Expected a database with migrations up to ${migrations.at(-1)?.name}, got one that has ` +
+    `Expected a database with migrations up to ${last?.name}, got one that has ` +
       `${unknown.join(', ')} too. It is newer than this program: upgrade tidemark, then try again.`,
   );
+}
+
+/** The log is not taken away from tables that still write to it. */
+function assertLogIsUnused(
+  migrations: readonly Migration[],
+  ledger: readonly LedgerRow[],
+  downs: readonly Step[],
+): void {
+  const [first] = migrations;
+  const own = unknownOf(migrations, ledger).filter(isOwnName);
+  if (own.length === 0 || !downs.some(({ migration }) => migration === first)) return;
+  throw new SchemaError(
+    `Expected to take down the log when no table writes to it, got ${own.join(', ')}, applied from ` +
+      'a folder of its own. Pass that folder as --dir.',
+  );
+}
+
+function unknownOf(migrations: readonly Migration[], ledger: readonly LedgerRow[]): string[] {
+  const known = new Set(migrations.map(({ name }) => name));
+  return ledger.map(({ name }) => name).filter((name) => !known.has(name));
+}
+
+function isOwnName(name: string): boolean {
+  return /^\d{4}_/.test(name) && isOwn(Number(name.slice(0, 4)));
 }
 
 function assertUnedited(migration: Migration, isUnedited: boolean): void {
   if (isUnedited) return;
   throw new SchemaError(
-    `Expected migrations/${migration.name}.sql as it was when the database got it, got an edited ` +
-      'file. Restore it (or install the same version of tidemark), and put the change in a new one.',
+    `Expected ${migration.name}.sql as it was when the database got it, got an edited file. ` +
+      'Restore it (or install the same version of tidemark), and put the change in a new one.',
   );
 }

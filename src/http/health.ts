@@ -3,7 +3,7 @@
  * nothing about keys or values), and status for people, with one.
  */
 import type { FastifyInstance } from 'fastify';
-import type { Registry } from 'prom-client';
+import type { MetricsText } from '../merged-metrics.js';
 import type { AssertKeepsUp } from './guard.js';
 import { refuseOtherMethods } from './methods.js';
 import { problemResponse, problemResponses } from './problem.js';
@@ -12,7 +12,7 @@ export interface HealthParts {
   /** Why traffic should not come here now; empty when it should. */
   readonly faults: () => Promise<readonly string[]> | readonly string[];
   readonly status: () => Promise<object> | object;
-  readonly metrics: Registry;
+  readonly metrics: MetricsText;
 }
 
 const OPEN = { tidemark: { open: true } } as const;

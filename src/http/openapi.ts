@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
+import { DEFAULT_NAME } from '../core/collection.js';
 import { refuseOtherMethods } from './methods.js';
 import { problemResponse } from './problem.js';
 
@@ -88,6 +89,11 @@ export async function documentRoutes(scope: FastifyInstance, options: DocumentOp
     },
   );
   refuseOtherMethods(scope, [URL_OF_DOCUMENT], ['GET', 'HEAD']);
+}
+
+/** The id of an operation on a collection; that of `configs` is the plain one. */
+export function operationOf(operation: string, collection: string): string {
+  return collection === DEFAULT_NAME ? operation : `${operation}_${collection}`;
 }
 
 /** Unlike the schemas of routes, components are taken as they are. */

@@ -25,6 +25,7 @@ const STATUS_BY_CODE = new Map([
   ['invalid_request', 400],
   ['invalid_position', 400],
   ['invalid_options', 400],
+  ['read_only_collection', 403],
   ['not_found', 404],
   ['key_collision', 409],
   ['precondition_failed', 412],

@@ -1,12 +1,15 @@
 /**
- * The read side as a Fastify plugin: GET /v1/configs/{key}, lists by keys or prefix, health.
+ * The read side as a Fastify plugin: GET /v1/{collection}/{key}, lists by keys or prefix, health.
  *
  * Values leave as the very bytes that are stored. Everything is registered in a scope of its own,
  * so its error handler and tokens touch no other route of the service that embeds it.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
+import type { Registry } from 'prom-client';
+import { DEFAULT_NAME } from '../core/collection.js';
 import type { Reading, ReadOptions } from '../core/reading.js';
+import { mergedMetrics } from '../merged-metrics.js';
 import type { Reader } from '../reader/reader.js';
 import { Closing } from './closing.js';
 import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
@@ -14,7 +17,7 @@ import { healthRoutes, statusRoute } from './health.js';
 import { hintRoute } from './hint.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
-import { documentRoutes } from './openapi.js';
+import { documentRoutes, operationOf } from './openapi.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import {
   describeOnly,
@@ -44,8 +47,14 @@ export type Readings = Pick<
   | 'metrics'
 >;
 
+/** Readers by the names of their collections, such as what `createReaders` returns. */
+export type ReadingsByName = Iterable<readonly [name: string, reader: Readings]>;
+
 export interface ReadAppOptions extends GuardOptions {
-  readonly reader: Readings;
+  /** One, whose collection is `configs`, or several by name. */
+  readonly reader: Readings | ReadingsByName;
+  /** More metrics to show, such as those of the process. */
+  readonly registry?: Registry;
   /** What to do when the server closes: stop the reader, if it was made for this app. */
   readonly onClose?: () => Promise<void>;
   /** How often an open watch is written to when nothing changes, in ms, so that proxies keep it
@@ -161,7 +170,10 @@ const listResponses = {
 
 export const readApp = fastifyPlugin<ReadAppOptions>(
   async (host, options) => {
-    const { reader, onClose } = options;
+    const { onClose } = options;
+    const readers = new Map(
+      Symbol.iterator in options.reader ? options.reader : [[DEFAULT_NAME, options.reader]],
+    );
     if (onClose !== undefined) host.addHook('onClose', onClose);
     await host.register(async (scope) => {
       scope.setErrorHandler(handleError);
@@ -173,44 +185,59 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         refusals: refusalsOf(options),
       });
       const parts = {
-        faults: () => readinessFaults(reader),
-        status: () => ({ role: 'read', ...reader.status() }),
-        metrics: reader.metrics,
+        faults: () => [...readers.values()].flatMap(readinessFaults),
+        status: () => ({ role: 'read', ...statusOfAll(readers) }),
+        metrics: mergedMetrics(
+          [...readers.values()].map((reader) => reader.metrics),
+          options.registry,
+        ),
       };
       healthRoutes(scope, parts);
       await scope.register(async (guarded) => {
         const assertKeepsUp = await guard(guarded, options);
         statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
         const closing = new Closing(guarded);
-        configRoutes(guarded, options, assertKeepsUp, closing);
         const more = { ...options, assertKeepsUp, closing, refusals: refusalsOf(options) };
-        watchRoute(guarded, more);
-        await guarded.register(async (inner) => hintRoute(inner, more));
+        const unsent = new Unsent(MAX_UNSENT_LIST_BYTES);
+        for (const [name, reader] of readers) {
+          collectionRoutes(guarded, { ...more, name, reader, unsent });
+          watchRoute(guarded, { ...more, name, reader });
+        }
+        const usual = usualOf(readers);
+        if (usual !== undefined) watchRoute(guarded, { ...more, reader: usual });
+        const [first] = readers.values(); // it hurries the others
+        if (first !== undefined) {
+          await guarded.register(async (inner) => hintRoute(inner, { ...more, reader: first }));
+        }
       });
     });
   },
   { name: 'tidemark-read-app', fastify: '5.x' },
 );
 
-function configRoutes(
-  scope: FastifyInstance,
-  options: ReadAppOptions,
-  assertKeepsUp: AssertKeepsUp,
-  closing: Closing,
-): void {
-  const { reader } = options;
-  const refusals = problemResponses(refusalsOf(options));
-  const unsent = new Unsent(MAX_UNSENT_LIST_BYTES);
+interface CollectionRoutes {
+  readonly name: string;
+  readonly reader: Readings;
+  readonly assertKeepsUp: AssertKeepsUp;
+  readonly closing: Closing;
+  readonly refusals: readonly number[];
+  readonly unsent: Unsent;
+}
+
+function collectionRoutes(scope: FastifyInstance, options: CollectionRoutes): void {
+  const { name, reader, assertKeepsUp, closing, unsent } = options;
+  const [allUrl, oneUrl] = [`/v1/${name}`, `/v1/${name}/*`];
+  const refusals = problemResponses(options.refusals);
   const one = {
-    operationId: 'read',
+    operationId: operationOf('read', name),
     summary: 'The value of a key',
     querystring: waitQuery,
     headers: readHeaders,
     response: { ...refusals, ...oneResponses },
   };
-  const keyInPath = keyInPathOf(`${scope.prefix}/v1/configs/*`);
+  const keyInPath = keyInPathOf(`${scope.prefix}${oneUrl}`);
   // Not an async function: what is held here is answered without a promise.
-  scope.get('/v1/configs/*', { schema: one }, (request, reply) => {
+  scope.get(oneUrl, { schema: one }, (request, reply) => {
     assertKeepsUp();
     const known = tagsInHeader(request, 'if-none-match');
     const [key, options] = [keyInPath(request), readOptions(request)];
@@ -229,13 +256,13 @@ function configRoutes(
     return undefined;
   });
   const many = {
-    operationId: 'list',
+    operationId: operationOf('list', name),
     summary: 'The values of some keys, or of all that begin with a prefix',
     querystring: listQuery,
     headers: readHeaders,
     response: { ...refusals, ...listResponses },
   };
-  scope.get('/v1/configs', { schema: many }, async (request, reply) => {
+  scope.get(allUrl, { schema: many }, async (request, reply) => {
     assertKeepsUp();
     const [byKeys, byPrefix] = [hasQuery(request, 'keys'), hasQuery(request, 'prefix')];
     if (byKeys === byPrefix) {
@@ -247,7 +274,26 @@ function configRoutes(
       : await prefixList(reader, request, integerInQuery(request, 'limit', LIMIT), read);
     return sendList(reply, answer, unsent);
   });
-  refuseOtherMethods(scope, ['/v1/configs/*', '/v1/configs'], ['GET', 'HEAD']);
+  refuseOtherMethods(scope, [oneUrl, allUrl], ['GET', 'HEAD']);
+}
+
+/** What paths without a collection's name mean: `configs`, or the only one. */
+function usualOf(readers: ReadonlyMap<string, Readings>): Readings | undefined {
+  const [first] = readers.values();
+  return readers.get(DEFAULT_NAME) ?? (readers.size === 1 ? first : undefined);
+}
+
+/** Of one, its own; of several, that of the first, and each one's under its name. */
+function statusOfAll(readers: ReadonlyMap<string, Readings>): object {
+  const all = [...readers].map(([name, reader]) => [name, reader.status()] as const);
+  const [[, first] = []] = all;
+  if (all.length === 1) return { ...first };
+  return {
+    ...first,
+    ready: all.every(([, { ready }]) => ready),
+    stale: all.some(([, { stale }]) => stale),
+    collections: Object.fromEntries(all),
+  };
 }
 
 /** Undefined when the request demands nothing. */

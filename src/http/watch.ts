@@ -1,5 +1,6 @@
 /**
- * GET /v1/watch: the changes of keys with a prefix as server-sent events, for EventSource and curl.
+ * GET /v1/watch/{collection}, or /v1/watch for the usual one: the changes of keys with a prefix as
+ * server-sent events, for EventSource and curl.
  *
  * Each event's id is where to go on from; a client that comes back with it as `Last-Event-ID` gets
  * what it has missed, or a `reset`. Invariant: what waits for a client is bounded, in the watch and
@@ -17,6 +18,8 @@ import type { Readings } from './read-app.js';
 import { textInQuery } from './request.js';
 
 export interface WatchRouteOptions {
+  /** The collection that the path names, if it names one. */
+  readonly name?: string;
   readonly reader: Pick<Readings, 'watch'>;
   readonly assertKeepsUp: AssertKeepsUp;
   readonly closing: Closing;
@@ -61,14 +64,17 @@ const responses = {
 } as const;
 
 export function watchRoute(scope: FastifyInstance, options: WatchRouteOptions): void {
+  const { name } = options;
+  const [url, id] =
+    name === undefined ? ['/v1/watch', 'watch'] : [`/v1/watch/${name}`, `watch_${name}`];
   const schema = {
-    operationId: 'watch',
+    operationId: id,
     summary: 'The changes of keys with a prefix, as they come',
     querystring: query,
     headers,
     response: { ...problemResponses(options.refusals), ...responses },
   };
-  scope.get('/v1/watch', { schema, exposeHeadRoute: false }, (request, reply) => {
+  scope.get(url, { schema, exposeHeadRoute: false }, (request, reply) => {
     options.assertKeepsUp();
     const signal = options.closing.of(reply);
     const watch = options.reader.watch(textInQuery(request, 'prefix') ?? '', {
@@ -77,7 +83,7 @@ export function watchRoute(scope: FastifyInstance, options: WatchRouteOptions): 
     });
     return stream(reply, watch, { signal, heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS });
   });
-  refuseOtherMethods(scope, ['/v1/watch'], ['GET']);
+  refuseOtherMethods(scope, [url], ['GET']);
 }
 
 function placeIn(request: FastifyRequest): string | undefined {

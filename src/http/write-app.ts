@@ -1,5 +1,5 @@
 /**
- * The write side as a Fastify plugin: PUT and DELETE /v1/configs/{key}, POST /v1/batch, health.
+ * The write side as a Fastify plugin: PUT and DELETE /v1/{collection}/{key}, POST /v1/batch, health.
  *
  * Everything is registered in a scope of its own, so its body parsers, error handler and tokens
  * touch no other route of the service that embeds it. Bodies are taken as bytes and stored as sent.
@@ -7,7 +7,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Registry } from 'prom-client';
+import { DEFAULT_NAME } from '../core/collection.js';
 import { TidemarkError, UnavailableError } from '../errors.js';
+import { mergedMetrics } from '../merged-metrics.js';
 import { within } from '../within.js';
 import type { MaintenanceStatus } from '../writer/maintenance.js';
 import type { DeleteResult, PutResult, Writer } from '../writer/writer.js';
@@ -15,7 +17,7 @@ import { parseBatchBody } from './batch-body.js';
 import { type GuardOptions, guard, refusalsOf } from './guard.js';
 import { healthRoutes, statusRoute } from './health.js';
 import { refuseOtherMethods } from './methods.js';
-import { documentRoutes } from './openapi.js';
+import { documentRoutes, operationOf } from './openapi.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import { describeOnly, InvalidRequestError, keyInPathOf, tagsInHeader } from './request.js';
 
@@ -24,8 +26,14 @@ export type Writing = Pick<Writer, 'put' | 'delete' | 'batch' | 'head' | 'maxVal
   readonly metrics: Registry;
 };
 
+/** Writers by the names of their collections; undefined of one that is written by SQL only. */
+export type WritingByName = Iterable<readonly [name: string, writer: Writing | undefined]>;
+
 export interface WriteAppOptions extends GuardOptions {
-  readonly writer: Writing;
+  /** One, whose collection is `configs`, or several by name. */
+  readonly writer: Writing | WritingByName;
+  /** More metrics to show, such as those of the process. */
+  readonly registry?: Registry;
   /** Shown by /v1/status. */
   readonly maintenance?: { status(): MaintenanceStatus } | undefined;
   /** The largest body of POST /v1/batch; each value has the writer's own limit. */
@@ -37,6 +45,11 @@ export interface WriteAppOptions extends GuardOptions {
 /** A body that is compressed. */
 class UnsupportedMediaTypeError extends TidemarkError {
   readonly code = 'unsupported_media_type';
+}
+
+/** A write of a collection whose keys or values are several columns. */
+class ReadOnlyCollectionError extends TidemarkError {
+  readonly code = 'read_only_collection';
 }
 
 const DEFAULT_MAX_BATCH_BYTES = 16 * 1024 * 1024;
@@ -109,28 +122,67 @@ export const writeApp = fastifyPlugin<WriteAppOptions>(
         tokens: options.tokens,
         refusals: refusalsOf(options),
       });
-      const parts = healthParts(options);
+      const writers = new Map<string, Writing | undefined>(
+        Symbol.iterator in options.writer ? options.writer : [[DEFAULT_NAME, options.writer]],
+      );
+      const parts = healthParts(writers, options);
       healthRoutes(scope, parts);
       await scope.register(async (guarded) => {
         const assertKeepsUp = await guard(guarded, options);
         guarded.addHook('onRequest', async () => assertKeepsUp()); // before a body is read
         statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
-        await guarded.register(async (inner) => configRoutes(inner, options));
-        await guarded.register(async (inner) => batchRoute(inner, options));
+        for (const [name, writer] of writers) {
+          await guarded.register(async (inner) => {
+            if (writer === undefined) readOnlyRoutes(inner, name, options);
+            else collectionRoutes(inner, { ...options, name, writer });
+          });
+        }
+        const writer = usualOf(writers);
+        if (writer === undefined) return;
+        await guarded.register(async (inner) => batchRoute(inner, { ...options, writer }));
       });
     });
   },
   { name: 'tidemark-write-app', fastify: '5.x' },
 );
 
-function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
-  const { writer } = options;
+interface CollectionRoutes extends GuardOptions {
+  readonly name: string;
+  readonly writer: Writing;
+}
+
+/** The writer of paths without a collection's name: that of `configs`, or the only one. */
+function usualOf(writers: ReadonlyMap<string, Writing | undefined>): Writing | undefined {
+  const [first] = writers.values();
+  return writers.get(DEFAULT_NAME) ?? (writers.size === 1 ? first : undefined);
+}
+
+function readOnlyRoutes(scope: FastifyInstance, name: string, options: GuardOptions): void {
+  takeBytes(scope, '*', 0);
+  const url = `/v1/${name}/*`;
+  const response = problemResponses([...refusalsOf(options), 403, 500, 503]);
+  const refuse = async () => {
+    throw new ReadOnlyCollectionError(
+      `Expected ${name} to be written by SQL in data center A: its keys or values are several ` +
+        'columns. Readers see such changes as any other.',
+    );
+  };
+  for (const method of ['PUT', 'DELETE'] as const) {
+    const operation = operationOf(method === 'PUT' ? 'put' : 'delete', name);
+    const schema = { operationId: operation, summary: 'Not here, but by SQL', response };
+    scope.route({ method, url, schema, onRequest: refuse, handler: refuse });
+  }
+  refuseOtherMethods(scope, [url], ['PUT', 'DELETE']);
+}
+
+function collectionRoutes(scope: FastifyInstance, options: CollectionRoutes): void {
+  const { name, writer } = options;
   takeBytes(scope, '*', writer.maxValueBytes);
-  const url = '/v1/configs/*';
+  const url = `/v1/${name}/*`;
   const keyInPath = keyInPathOf(`${scope.prefix}${url}`);
   const refusals = problemResponses(refusalsOf(options));
   const put = {
-    operationId: 'put',
+    operationId: operationOf('put', name),
     summary: 'Store a document under a key',
     headers: conditions,
     response: { ...refusals, ...putResponses },
@@ -155,7 +207,7 @@ function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
     },
   );
   const remove = {
-    operationId: 'delete',
+    operationId: operationOf('delete', name),
     summary: 'Delete a key',
     headers: { type: 'object', properties: { 'if-match': ifMatch } },
     response: { ...refusals, ...deleteResponses },
@@ -172,7 +224,10 @@ function configRoutes(scope: FastifyInstance, options: WriteAppOptions): void {
 }
 
 // Only application/json: a page of another origin cannot send that without being asked first.
-function batchRoute(scope: FastifyInstance, options: WriteAppOptions): void {
+function batchRoute(
+  scope: FastifyInstance,
+  options: Omit<WriteAppOptions, 'writer'> & { readonly writer: Writing },
+): void {
   const { writer, maxBatchBytes = DEFAULT_MAX_BATCH_BYTES } = options;
   takeBytes(scope, 'application/json', maxBatchBytes);
   const schema = {
@@ -221,24 +276,36 @@ function bodyOf(request: FastifyRequest): Uint8Array {
   return request.body instanceof Uint8Array ? request.body : new Uint8Array();
 }
 
-function healthParts({ writer, maintenance }: WriteAppOptions) {
+function healthParts(
+  writers: ReadonlyMap<string, Writing | undefined>,
+  { maintenance, registry }: WriteAppOptions,
+) {
+  const able = [...writers.values()].filter((writer) => writer !== undefined);
   return {
     faults: async () => {
-      try {
-        await within(writer.head(), READY_TIMEOUT_MS, lateForReady);
-        return [];
-      } catch (error) {
-        return [
-          error instanceof TidemarkError ? error.message : 'Something unexpected went wrong.',
-        ];
-      }
+      const faults = await Promise.all(able.map(faultOf));
+      return faults.filter((fault) => fault !== undefined);
     },
     status: async () => {
-      const head = await writer.head();
-      return { role: 'write', head, maintenance: maintenance?.status() ?? null };
+      const head = (await able[0]?.head()) ?? null;
+      const more = writers.size > 1 ? { collections: [...writers.keys()] } : {};
+      return { role: 'write', head, maintenance: maintenance?.status() ?? null, ...more };
     },
-    metrics: writer.metrics,
+    metrics: mergedMetrics(
+      able.map((writer) => writer.metrics),
+      registry,
+    ),
   };
+}
+
+/** Why a writer cannot write now. */
+async function faultOf(writer: Writing): Promise<string | undefined> {
+  try {
+    await within(writer.head(), READY_TIMEOUT_MS, lateForReady);
+    return undefined;
+  } catch (error) {
+    return error instanceof TidemarkError ? error.message : 'Something unexpected went wrong.';
+  }
 }
 
 function lateForReady(): Error {

@@ -7,11 +7,14 @@
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import type { Look } from '../core/audit.js';
+import type { Collection } from '../core/collection.js';
 import { Entry, etagFrom } from '../core/entry.js';
 import { type LogRow, type LogSnapshot, type Position, positionOf } from '../core/position.js';
-import { quoteIdentifier, type TableNames } from '../core/table.js';
-import { SchemaError } from '../errors.js';
-import { explainMysqlFault } from './fault.js';
+import { keyPartsOf, keyTextSql, valueSql, wholePartsOf } from '../core/row-key.js';
+import { quoteIdentifier } from '../core/table.js';
+import { InvalidKeyError, SchemaError } from '../errors.js';
+import { explainMysqlFault, mysqlCodeOf } from './fault.js';
+import type { PollsTogether } from './polls-together.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
 export interface ChangeLog {
@@ -36,29 +39,56 @@ export interface KeyList {
   readonly next: string | undefined;
 }
 
+/** A row that there is. */
+interface Row<Content> {
+  readonly version: number;
+  readonly content: Content;
+}
+
 /** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
 const LIST_SIZES = [1, 8, 64, 512];
 const LARGEST_LIST = 512;
+/** What the servers say of a text that is in no row, because its column's character set lacks it. */
+const IMPOSSIBLE = new Set([
+  'ER_IMPOSSIBLE_STRING_CONVERSION',
+  'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_CANT_AGGREGATE_3COLLATIONS',
+  'ER_CANT_AGGREGATE_NCOLLATIONS',
+]);
 
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
   readonly #timeoutMs: number;
+  readonly #polls: PollsTogether | undefined;
   readonly #table: string;
+  readonly #keyColumns: readonly string[];
+  /** The texts of key and value, of the alias `t`. */
   readonly #key: string;
   readonly #value: string;
+  /** The bytes that are served. */
+  readonly #bytes: string;
   readonly #version: string;
 
-  /** @param timeoutMs after which a statement that was not answered gives up its connection */
-  constructor(pool: Pool, names: TableNames, timeoutMs: number) {
+  /** @param timeoutMs after which a statement that was not answered gives up its connection
+   * @param polls shared with other collections of the same log */
+  constructor(pool: Pool, collection: Collection, timeoutMs: number, polls?: PollsTogether) {
     this.#pool = pool;
     this.#timeoutMs = timeoutMs;
-    this.#table = quoteIdentifier(names.table);
-    this.#key = quoteIdentifier(names.keyColumn);
-    this.#value = quoteIdentifier(names.valueColumn);
-    this.#version = quoteIdentifier(names.versionColumn);
+    this.#polls = polls;
+    this.#table = quoteIdentifier(collection.table);
+    this.#keyColumns = collection.keyColumns.map((column) => `t.${quoteIdentifier(column)}`);
+    this.#key = keyTextSql(collection, 't');
+    this.#value = valueSql(collection, 't');
+    this.#bytes = `CAST(CONVERT(${this.#value} USING utf8mb4) AS BINARY)`;
+    this.#version = `t.${quoteIdentifier(collection.versionColumn)}`;
   }
 
-  async poll(version: number, limit: number): Promise<LogSnapshot> {
+  poll(version: number, limit: number): Promise<LogSnapshot> {
+    if (this.#polls === undefined) return this.#poll(version, limit);
+    return this.#polls.ask(version, limit, (from, most) => this.#poll(from, most));
+  }
+
+  async #poll(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
         `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
@@ -82,56 +112,75 @@ export class MysqlLog implements ChangeLog {
   }
 
   async fetch(keys: readonly string[]): Promise<Map<string, Entry>> {
-    const bytes = `CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY)`;
-    return await this.#lookUp(keys, bytes, (at, version, value: Buffer | null) => {
-      return new Entry(at, version, value);
+    return await this.#lookUp(keys, this.#bytes, (at, row?: Row<Buffer>) => {
+      return new Entry(at, row?.version ?? 0, row?.content ?? null);
     });
   }
 
   async tags(keys: readonly string[]): Promise<Map<string, Look>> {
-    const sha256 = `SHA2(CONVERT(t.${this.#value} USING utf8mb4), 256)`;
-    return await this.#lookUp(keys, sha256, (at, version, digest: string | null) => {
-      return { at, etag: digest === null ? undefined : etagFrom(version, digest) };
+    const sha256 = `SHA2(CONVERT(${this.#value} USING utf8mb4), 256)`;
+    return await this.#lookUp(keys, sha256, (at, row?: Row<string>) => {
+      return { at, etag: row === undefined ? undefined : etagFrom(row.version, row.content) };
     });
   }
 
-  /** @param content what to select of a value; `make` gets null for a key without one */
+  /** @param content what to select of a value; `make` gets no row for a key without one */
   async #lookUp<Content, Found>(
     keys: readonly string[],
     content: string,
-    make: (at: Position, version: number, content: Content | null) => Found,
+    make: (at: Position, row?: Row<Content>) => Found,
   ): Promise<Map<string, Found>> {
     const found = new Map<string, Found>();
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      const asked = keys.slice(start, start + LARGEST_LIST);
-      const { marks, values } = placeholders(asked);
-      const rows = await this.#select(
-        `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
-                t.${this.#key} AS row_key, t.${this.#version} AS version, ${content} AS content
-         FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
-         LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
-         WHERE s.id = 1`,
-        values,
-      );
-      const at = toHeadPosition(theStream(rows));
-      const absence = make(at, 0, null);
-      for (const key of asked) found.set(key, absence);
-      for (const row of rows) {
-        // The column's collation may find 'E' for 'e': only the very key is an answer.
-        if (row.content === null || !found.has(row.row_key)) continue;
-        found.set(row.row_key, make(at, toVersion(row.version), row.content));
-      }
+      const list = keys.slice(start, start + LARGEST_LIST);
+      await this.#onlyPossible(list, async (asked, { isOneOf, values }) => {
+        const rows = await this.#select(
+          `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
+                  ${this.#key} AS row_key, ${this.#version} AS version, ${content} AS content
+           FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
+           LEFT JOIN ${this.#table} t ON ${isOneOf}
+           WHERE s.id = 1`,
+          values,
+        );
+        const at = toHeadPosition(theStream(rows));
+        const absence = make(at);
+        for (const key of asked) found.set(key, absence);
+        for (const row of rows) {
+          // The column's collation may find 'E' for 'e': only the very key is an answer.
+          if (row.content === null || !found.has(row.row_key)) continue;
+          found.set(
+            row.row_key,
+            make(at, { version: toVersion(row.version), content: row.content }),
+          );
+        }
+      });
     }
     return found;
+  }
+
+  /** Asks for `keys`; by halves, when the servers refuse a text that no row can have. */
+  async #onlyPossible(
+    keys: readonly string[],
+    ask: (keys: readonly string[], among: Among) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await ask(keys, this.#among(keys));
+    } catch (error) {
+      if (!(error instanceof ImpossibleText)) throw error;
+      if (keys.length === 1) return await ask(keys, { isOneOf: 'FALSE', values: [] });
+      const middle = Math.ceil(keys.length / 2);
+      await this.#onlyPossible(keys.slice(0, middle), ask);
+      await this.#onlyPossible(keys.slice(middle), ask);
+    }
   }
 
   async sizes(keys: readonly string[]): Promise<Map<string, number>> {
     const sizes = new Map<string, number>();
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      const { marks, values } = placeholders(keys.slice(start, start + LARGEST_LIST));
+      const { isOneOf, values } = this.#among(keys.slice(start, start + LARGEST_LIST));
       const rows = await this.#select(
-        `SELECT t.${this.#key} AS row_key, LENGTH(t.${this.#value}) AS bytes
-         FROM ${this.#table} t WHERE t.${this.#key} IN (${marks})`,
+        `SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes
+         FROM ${this.#table} t WHERE ${isOneOf}`,
         values,
       );
       for (const row of rows) sizes.set(row.row_key, Number(row.bytes ?? 0));
@@ -140,17 +189,27 @@ export class MysqlLog implements ChangeLog {
   }
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
-    const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
-    // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
-    const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
+    for (const reach of ['all', 'beyond no LIKE'] as const) {
+      try {
+        return await this.#list(this.#range(prefix, after, reach), prefix, limit);
+      } catch (error) {
+        if (!(error instanceof ImpossibleText)) throw error;
+      }
+    }
+    const { head } = await this.tip();
+    return { asOf: head, keys: [], next: undefined };
+  }
+
+  async #list({ condition, values }: Range, prefix: string, limit: number): Promise<KeyList> {
+    const order = this.#keyColumns.map((_, index) => `k.key_${index}`);
     const rows = await this.#select(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
-         SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes FROM ${this.#table}
-         WHERE (${this.#key} LIKE ? ESCAPE '|' OR ${this.#key} > ? AND ${this.#key} < ?)
-         ${after === undefined ? '' : `AND ${this.#key} > ?`}
-         ORDER BY ${this.#key} LIMIT ${Math.trunc(limit)}) k ON TRUE
-       WHERE s.id = 1 ORDER BY k.row_key`,
-      [pattern, ...beyondLike, ...(after === undefined ? [] : [after])],
+         SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes,
+           ${this.#keyColumns.map((column, index) => `${column} AS key_${index}`).join(', ')}
+         FROM ${this.#table} t WHERE ${condition}
+         ORDER BY ${this.#keyColumns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
+       WHERE s.id = 1 ORDER BY ${order.join(', ')}`,
+      values,
     );
     const asOf = toVersion(theStream(rows).head);
     const scanned = rows.filter((row) => row.row_key !== null);
@@ -160,7 +219,52 @@ export class MysqlLog implements ChangeLog {
     return { asOf, keys, next: scanned.length < limit ? undefined : scanned.at(-1)?.row_key };
   }
 
-  async #select(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
+  /** The condition that a row's key is one of `keys`, for a list of one of a few sizes. The columns'
+   * collations and types may find more ('E' for 'e', 7 for '007'); what no row can have, they miss. */
+  #among(keys: readonly string[]): Among {
+    const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
+    const count = this.#keyColumns.length;
+    const nothing: readonly null[] = Array(count).fill(null);
+    const last = keys.at(-1) ?? '';
+    const values = Array.from({ length: size }, (_, index) => keys[index] ?? last).flatMap(
+      (key) => keyPartsOf(key, count) ?? nothing,
+    );
+    const [left, mark] =
+      count === 1
+        ? [this.#keyColumns.join(), '?']
+        : [`(${this.#keyColumns.join(', ')})`, `(${Array(count).fill('?').join(', ')})`];
+    return { isOneOf: `${left} IN (${Array(size).fill(mark).join(', ')})`, values };
+  }
+
+  /** The condition that a row is in a list, or may be: what the collation adds is left out later. */
+  #range(prefix: string, after: string | undefined, reach: 'all' | 'beyond no LIKE'): Range {
+    const columns = this.#keyColumns;
+    const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
+    const place = after === undefined ? [] : keyPartsOf(after, columns.length);
+    if (place === undefined) {
+      throw new InvalidKeyError(`Expected to go on after a key of ${columns.length} parts.`);
+    }
+    if (columns.length === 1) {
+      const [key = ''] = columns;
+      // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
+      const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
+      const onwards = after === undefined ? '' : ` AND ${key} > ?`;
+      if (reach === 'beyond no LIKE') {
+        return { condition: `${key} LIKE ? ESCAPE '|'${onwards}`, values: [pattern, ...place] };
+      }
+      const condition = `(${key} LIKE ? ESCAPE '|' OR ${key} > ? AND ${key} < ?)${onwards}`;
+      return { condition, values: [pattern, ...beyondLike, ...place] };
+    }
+    const whole = wholePartsOf(prefix, columns.length); // which an index can find
+    const conditions = whole.map((_, index) => `${columns[index]} = ?`);
+    conditions.push(`${this.#key} LIKE ? ESCAPE '|'`);
+    if (after !== undefined) {
+      conditions.push(`(${columns.join(', ')}) > (${place.map(() => '?').join(', ')})`);
+    }
+    return { condition: conditions.join(' AND '), values: [...whole, pattern, ...place] };
+  }
+
+  async #select(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
     let connection: PoolConnection | undefined;
     try {
       connection = await this.#pool.getConnection();
@@ -172,18 +276,28 @@ export class MysqlLog implements ChangeLog {
       connection.release();
       return rows;
     } catch (error) {
-      // Whatever went wrong, a connection in an unknown state is worth less than a new one.
+      if (IMPOSSIBLE.has(mysqlCodeOf(error) ?? '')) {
+        connection?.release();
+        throw new ImpossibleText();
+      }
+      // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
       connection?.destroy();
       throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
     }
   }
 }
 
-function placeholders(keys: readonly string[]): { marks: string; values: string[] } {
-  const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
-  const last = keys.at(-1) ?? '';
-  const values = Array.from({ length: size }, (_, index) => keys[index] ?? last);
-  return { marks: values.map(() => '?').join(', '), values };
+/** One of the texts asked for is none that a row can have. */
+class ImpossibleText extends Error {}
+
+interface Among {
+  readonly isOneOf: string;
+  readonly values: (string | null)[];
+}
+
+interface Range {
+  readonly condition: string;
+  readonly values: string[];
 }
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {

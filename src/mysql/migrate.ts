@@ -16,6 +16,8 @@ import { readMigrations } from './migration-files.js';
 export interface MigrateOptions {
   /** The number of the last migration to be applied, 0 for none; all by default. */
   readonly to?: number;
+  /** A folder of the system's own migrations, which follow the package's. */
+  readonly dir?: string;
   /** Only tells `onStatement` what would run. */
   readonly dryRun?: boolean;
   /** How long to wait for another run, in seconds. */
@@ -57,10 +59,11 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
   const { dryRun, lockTimeoutSeconds } = { ...DEFAULTS, ...options };
-  const migrations = await readMigrations();
-  const target = options.to ?? migrations.length;
-  if (!Number.isInteger(target) || target < 0 || target > migrations.length) {
-    throw new InvalidOptionsError([`Expected "to" from 0 to ${migrations.length}, got ${target}`]);
+  const migrations = await readMigrations(options.dir);
+  const last = migrations.at(-1)?.number ?? 0;
+  const target = options.to ?? last;
+  if (!Number.isInteger(target) || target < 0 || target > last) {
+    throw new InvalidOptionsError([`Expected "to" from 0 to ${last}, got ${target}`]);
   }
   const database = await assertUsable(connection);
   if (dryRun) return await run(connection, migrations, target, options);

@@ -27,7 +27,18 @@ const HINTS: Record<string, string> = {
     'It was made by hand, perhaps by a file that ended half-way. Apply the down file with the ' +
     'plain client, then run `tidemark migrate` again.',
 };
+HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED =
+  'This table cannot take a column so. Take what is done down (`tidemark migrate --to`), delete the ' +
+  'two files, run `tidemark track` again with --algorithm inplace, or copy, and apply what it ' +
+  'writes at a quiet hour.';
+HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED_REASON = HINTS.ER_ALTER_OPERATION_NOT_SUPPORTED;
 HINTS.ER_TABLE_EXISTS_ERROR = HINTS.ER_TRG_ALREADY_EXISTS ?? '';
+
+/** Its number is another error's on the other server, so that it is known by its text. */
+const OTHER_TRIGGERS = /^Referenced trigger/;
+const OTHER_TRIGGERS_HINT =
+  'The table has other triggers than when `tidemark track` looked at it. Take what is done down ' +
+  '(`tidemark migrate --to`), delete the two files, and run `tidemark track` again.';
 
 const DENIED = /_DENIED_ERROR$/;
 const DENIED_HINT =
@@ -39,8 +50,13 @@ export function explainStatement(cause: unknown, step: Step, index: number): Mig
   const code = mysqlCodeOf(cause) ?? 'no code';
   const file = `${step.migration.name}${step.direction === 'down' ? '.down' : ''}.sql`;
   const text = cause instanceof Error ? cause.message : String(cause);
-  const hint = DENIED.test(code) ? DENIED_HINT : HINTS[code];
+  const hint = hintFor(code, text);
   const next = hint ?? 'Remove the cause, then run `tidemark migrate` again; it goes on there.';
-  const what = `Expected statement ${index + 1} of migrations/${file} to run, got ${code}: ${text}`;
+  const what = `Expected statement ${index + 1} of ${file} to run, got ${code}: ${text}`;
   return new MigrationError(`${what}. ${next}`, { cause });
+}
+
+function hintFor(code: string, text: string): string | undefined {
+  if (OTHER_TRIGGERS.test(text)) return OTHER_TRIGGERS_HINT;
+  return DENIED.test(code) ? DENIED_HINT : HINTS[code];
 }

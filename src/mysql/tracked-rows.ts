@@ -44,6 +44,9 @@ export class TrackedRows {
   readonly #rowColumns: string;
   readonly #digest: string;
   readonly #noDigest: string;
+  /** Whether the table's triggers may pass over an update that changes nothing; found out by the
+   * first one, and remembered. */
+  mayPassOver = false;
 
   constructor(names: TableNames) {
     this.#names = names;

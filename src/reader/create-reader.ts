@@ -1,13 +1,22 @@
-/** Puts a reader together: from URLs, or from clients that the service has already. */
+/** Puts readers together: from URLs, or from clients that the service has already. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
 import { pino } from 'pino';
+import {
+  assertDistinct,
+  type Collection,
+  type CollectionOptions,
+  collectionOf,
+  describeCollection,
+} from '../core/collection.js';
+import { parseCollections } from '../core/collections-text.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { isCron } from '../cron.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
 import type { Logger } from '../logger.js';
 import { MysqlLog } from '../mysql/log.js';
+import { PollsTogether } from '../mysql/polls-together.js';
 import { connectionOptionsOf, openPool } from '../mysql/pool.js';
 import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
@@ -15,11 +24,13 @@ import { RedisHints } from '../redis/hints.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
 import { DEFAULT_AUDIT_SAMPLE } from './auditor.js';
 import { DEFAULT_MAX_WATCHERS } from './live.js';
-import type { Loaded } from './loader.js';
+import { type Loaded, mysqlLoads } from './loader.js';
 import { Reader } from './reader.js';
+import { Readers } from './readers.js';
 import { Reconciler } from './reconciler.js';
+import { TurnsTogether } from './turns-together.js';
 
-export interface CreateReaderOptions extends Partial<ReaderSettings> {
+interface Clients extends Partial<ReaderSettings> {
   /** MySQL in data center B: `mysql://user:password@host:3306/database`, or a pool of mysql2/promise.
    * A pool that is passed in stays open; it must read at REPEATABLE READ or READ COMMITTED, with
    * `charset: 'utf8mb4'`, `dateStrings: true`, `supportBigNumbers: true`, and be in UTC. */
@@ -29,7 +40,17 @@ export interface CreateReaderOptions extends Partial<ReaderSettings> {
   readonly redis: string | RedisClient;
   /** A pino logger, or one like it. Default: pino at LOG_LEVEL. */
   readonly logger?: Logger;
+}
+
+export interface CreateReaderOptions extends Clients {
   readonly tableNames?: Partial<TableNames>;
+  /** In place of `tableNames`: a table with an integer key, several columns, and so on. */
+  readonly collection?: CollectionOptions | Collection;
+}
+
+export interface CreateReadersOptions extends Clients {
+  /** The tracked tables, as `tidemark track` prints them, or one by one. */
+  readonly collections: string | readonly (CollectionOptions | Collection)[];
 }
 
 export interface ReaderSettings {
@@ -100,7 +121,100 @@ export const READER_DEFAULTS: ReaderSettings = Object.freeze({
  */
 export function createReader(options: CreateReaderOptions): Reader {
   const settings = settingsOf(options);
-  const names = { ...DEFAULT_TABLE, ...options.tableNames };
+  const { collection: described, tableNames } = options;
+  const collection =
+    described === undefined
+      ? collectionOf({ ...DEFAULT_TABLE, ...tableNames })
+      : asCollection(described);
+  const opened = open(options, settings);
+  const parts = partsOf(collection, settings, opened);
+  const wake = wakeOf(opened, settings, () => parts.reconciler.news);
+  const redisHints = redisHintsOf(collection, settings, opened);
+  return new Reader({
+    ...parts,
+    ...(wake === undefined ? {} : { wake }),
+    ...(redisHints === undefined ? {} : { redisHints }),
+    close: async () => {
+      wake?.close();
+      await opened.close();
+    },
+  });
+}
+
+/**
+ * Makes a reader for each of several tables, over the same log: they share the clients, the poll of
+ * the log and the early wake. What the settings say of entries, bytes and watches is for all of them
+ * together, in equal parts. `await readers.start()`, then `readers.of(name)` as any reader.
+ * @throws InvalidOptionsError naming every fault of the options
+ */
+export function createReaders(options: CreateReadersOptions): Readers {
+  const collections = collectionsOf(options.collections);
+  const [only] = collections;
+  if (only !== undefined && collections.length === 1) {
+    const reader = createReader({ ...options, collection: only });
+    return new Readers(new Map([[only.name, reader]]), async () => {});
+  }
+  const all = settingsOf(options);
+  const settings = shared(all, collections.length);
+  const opened = open(options, all);
+  const polls = new PollsTogether();
+  const loads = mysqlLoads(all.mysqlConnections);
+  const wake = wakeOf(opened, all, () => polls.news);
+  const turns = new TurnsTogether(wake);
+  const readers = new Map<string, Reader>();
+  for (const [index, collection] of collections.entries()) {
+    const isFirst = index === 0; // who hears a hint hurries all
+    const redisHints = isFirst ? redisHintsOf(collection, all, opened) : undefined;
+    const reader = new Reader({
+      ...partsOf(collection, settings, opened, polls),
+      ...(redisHints === undefined ? {} : { redisHints }),
+      mysqlLoads: loads,
+      wake: Object.assign(turns.member(), { wakes: (isFirst && wake?.wakes) || NO_WAKES }),
+      close: async () => {},
+    });
+    reader.metrics.setDefaultLabels({ collection: collection.name });
+    readers.set(collection.name, reader);
+  }
+  return new Readers(readers, async () => {
+    wake?.close();
+    await opened.close();
+  });
+}
+
+const NO_WAKES = Object.freeze({ news: 0, nothing: 0 });
+
+function collectionsOf(given: CreateReadersOptions['collections']): readonly Collection[] {
+  if (typeof given === 'string') return parseCollections(given);
+  const collections = given.map(asCollection);
+  assertDistinct(collections);
+  return collections;
+}
+
+function asCollection(one: CollectionOptions | Collection): Collection {
+  return 'keyColumns' in one ? one : describeCollection(one);
+}
+
+/** The part of one of `count` readers in what a process may hold. */
+function shared(settings: ReaderSettings, count: number): ReaderSettings {
+  const part = (whole: number) => Math.max(1, Math.floor(whole / count));
+  return {
+    ...settings,
+    localMaxEntries: part(settings.localMaxEntries),
+    localMaxBytes: part(settings.localMaxBytes),
+    negativeMaxEntries: part(settings.negativeMaxEntries),
+    maxWatchers: part(settings.maxWatchers),
+  };
+}
+
+/** What readers stand on. `close` closes what was opened here. */
+interface Opened {
+  readonly pool: Pool;
+  readonly client: RedisClient;
+  readonly logger: Logger;
+  readonly close: () => Promise<void>;
+}
+
+function open(options: Clients, settings: ReaderSettings): Opened {
   const logger: Logger = options.logger ?? pino({ level: process.env.LOG_LEVEL ?? 'info' });
   const pool =
     typeof options.mysql === 'string'
@@ -111,12 +225,22 @@ export function createReader(options: CreateReaderOptions): Reader {
       ? openRedis(options.redis, (error) => logger.debug({ reason: error.message }, 'Redis'))
       : options.redis;
   const close = async () => {
-    wake?.close();
     if (client !== options.redis) client.disconnect();
     if (pool !== options.mysql) await pool.end();
   };
+  return { pool, client, logger, close };
+}
+
+/** The parts of one reader, but for what may be shared. */
+function partsOf(
+  collection: Collection,
+  settings: ReaderSettings,
+  { pool, client, logger }: Opened,
+  polls?: PollsTogether,
+) {
+  const { table } = collection;
   const monotonicMs = () => performance.now();
-  const log = new MysqlLog(pool, names, settings.readTimeoutMs);
+  const log = new MysqlLog(pool, collection, settings.readTimeoutMs, polls);
   const local = new LocalTier<Loaded>({
     maxEntries: settings.localMaxEntries,
     maxBytes: settings.localMaxBytes,
@@ -126,7 +250,7 @@ export function createReader(options: CreateReaderOptions): Reader {
   });
   const redis = new RedisTier({
     client,
-    table: names.table,
+    table,
     prefix: settings.keyPrefix,
     buckets: settings.redisBuckets,
     timeoutMs: settings.redisTimeoutMs,
@@ -138,47 +262,46 @@ export function createReader(options: CreateReaderOptions): Reader {
     log,
     redis,
     local,
-    table: names.table,
+    table,
     pageSize: settings.pageSize,
     onChange: settings.onChange,
     now: () => ({ monotonicMs: monotonicMs(), wallMs: Date.now() }),
   });
-  const wake =
-    settings.earlyWake === 'off' ? undefined : wakeOf(pool, settings, reconciler, logger);
-  const { redisHints: hintsAre, ...others } = settings;
-  const onFault = (error: unknown) => logger.debug({ reason: String(error) }, 'hints over Redis');
-  const redisHints =
-    hintsAre === 'off'
-      ? undefined
-      : new RedisHints({ client, prefix: settings.keyPrefix, table: names.table, onFault });
-  return new Reader({
+  const { redisHints: _, ...others } = settings;
+  return {
     ...others,
-    ...(wake === undefined ? {} : { wake }),
-    ...(redisHints === undefined ? {} : { redisHints }),
     log,
     local,
     redis,
     reconciler,
     logger,
-    table: names.table,
+    table,
     monotonicMs,
     sleep,
     random: Math.random,
-    close,
-  });
+  };
+}
+
+function redisHintsOf({ table }: Collection, settings: ReaderSettings, opened: Opened) {
+  const { client, logger } = opened;
+  const { keyPrefix: prefix } = settings;
+  const onFault = (error: unknown) => logger.debug({ reason: String(error) }, 'hints over Redis');
+  return settings.redisHints === 'off'
+    ? undefined
+    : new RedisHints({ client, prefix, table, onFault });
 }
 
 function wakeOf(
-  pool: Pool,
+  { pool, logger }: Opened,
   settings: ReaderSettings,
-  reconciler: Reconciler,
-  logger: Logger,
-): GtidWake {
+  news: () => number,
+): GtidWake | undefined {
+  if (settings.earlyWake === 'off') return undefined;
   return new GtidWake({
     connection: connectionOptionsOf(pool),
     intervalMs: settings.pollIntervalMs,
     graceMs: settings.readTimeoutMs,
-    news: () => reconciler.news,
+    news,
     onFault: (reason) =>
       logger.info({ reason }, 'no early wake for now; MySQL-B is polled at its interval'),
   });
@@ -191,7 +314,7 @@ const FROM_ENVIRONMENT: Readonly<Record<string, string>> = {
   auditCron: 'AUDIT_CRON',
 };
 
-function settingsOf(options: CreateReaderOptions): ReaderSettings {
+function settingsOf(options: Clients): ReaderSettings {
   const faults: string[] = [];
   const settings: Record<string, unknown> = {};
   for (const [name, usual] of Object.entries(READER_DEFAULTS)) {

@@ -33,6 +33,8 @@ export interface LoaderOptions {
   readonly timeoutMs: number;
   /** Connections to MySQL-B, of which loads leave one to others. */
   readonly mysqlConnections: number;
+  /** What bounds the loads of several readers together, on the connections that they share. */
+  readonly mysqlLoads?: BulkheadPolicy;
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly onRedisFault: (error: unknown) => void;
@@ -48,6 +50,11 @@ export const MAX_KEYS_IN_FLIGHT = 10_000;
 export const MOST_TOGETHER = 64;
 const FIRST_RETRY_MS = 4;
 const MAX_RETRY_MS = 100;
+
+/** Leaves one of so many connections to the poll. */
+export function mysqlLoads(connections: number): BulkheadPolicy {
+  return bulkhead(Math.max(1, connections - 1), MAX_KEYS_IN_FLIGHT);
+}
 
 const NOBODY_YET = (): void => undefined;
 
@@ -76,7 +83,7 @@ export class Loader {
   constructor(options: LoaderOptions) {
     this.#options = options;
     this.#local = options.local;
-    this.#mysql = bulkhead(Math.max(1, options.mysqlConnections - 1), MAX_KEYS_IN_FLIGHT);
+    this.#mysql = options.mysqlLoads ?? mysqlLoads(options.mysqlConnections);
   }
 
   /** Joins the load of `key` that is in flight, or starts one. The promise is not to be dropped:

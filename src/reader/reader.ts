@@ -25,7 +25,7 @@ import type { RedisTier } from '../redis/tier.js';
 import { type Audit, Auditor, type AuditSettings } from './auditor.js';
 import { Deadline } from './deadline.js';
 import { type LiveParts, LiveReader } from './live.js';
-import { type Loaded, Loader } from './loader.js';
+import { type Loaded, Loader, type LoaderOptions } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop, type Wake } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
@@ -42,6 +42,8 @@ export interface ReaderParts extends LiveParts, AuditSettings {
   readonly readTimeoutMs: number;
   readonly staleAfterMs: number;
   readonly mysqlConnections?: number;
+  /** What bounds the loads of several readers together. */
+  readonly mysqlLoads?: LoaderOptions['mysqlLoads'];
   readonly monotonicMs: () => number;
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly random: () => number;

@@ -63,7 +63,7 @@ export async function writeGroup(
 ): Promise<Verdict[]> {
   const keys = inKeyOrder(plans.flatMap((plan) => plan.keys));
   const comparesTags = plans.some(({ condition }) => condition.ifMatch !== undefined);
-  const columns = comparesTags ? 'digest' : 'no digest';
+  const columns = comparesTags || rows.mayPassOver ? 'digest' : 'no digest';
   const { head, before } = waitsForRows
     ? await lockRowsThenHead(transaction, rows, keys, columns)
     : await lockHeadThenRows(transaction, rows.lockAtOnce(keys, columns));
@@ -165,7 +165,8 @@ async function change(
   for (const puts of [inserts, updates]) {
     for (const [key, document] of puts) {
       const row = after.get(key);
-      if (row !== undefined && row.version <= head) throw triggersMissing(names);
+      const isUnlogged = row !== undefined && row.version <= head;
+      if (isUnlogged) assertPassedOver(before.get(key), document, { rows, names });
       if (row?.digest !== document.digest) throw changedByTable(names);
       versions.set(key, row.version);
     }
@@ -178,11 +179,32 @@ async function change(
   return versions;
 }
 
+/** The row has no new version, which is right only if the write changed nothing and its table is
+ * one whose triggers pass that over. */
+function assertPassedOver(
+  before: StoredRow | undefined,
+  document: Document,
+  { rows, names }: Table,
+): void {
+  if (before === undefined) throw triggersMissing(names);
+  if (!rows.mayPassOver) {
+    rows.mayPassOver = true;
+    throw new ValuesUnseen();
+  }
+  if (before.digest !== document.digest) throw triggersMissing(names);
+}
+
 /** A row of the group is locked by someone else. Nothing was written. */
 export class RowsBusy extends Error {}
 
 /** Not an error of the caller: the transaction starts over, and finds the key. */
 class KeyAppeared extends Error {
+  readonly code = 'ER_CHECKREAD';
+}
+
+/** Not an error of the caller: the transaction starts over, and looks at values before it changes
+ * them. */
+class ValuesUnseen extends Error {
   readonly code = 'ER_CHECKREAD';
 }
 

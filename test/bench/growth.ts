@@ -6,7 +6,7 @@
  * poll of one change loads rows that changed last, as in service, so they are in the buffer pool.
  */
 import { createConnection } from 'mysql2/promise';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { alternate, compare, type Figure, figureOf } from './figure.js';
@@ -77,7 +77,7 @@ export async function growth(stage: Stage, rounds: number, quick: boolean): Prom
 function pollsOf(stage: Stage, database: string, { configs, changes }: Size) {
   const pool = openPool(stage.centers.a.url(database), { connectionLimit: 1 });
   stage.after(() => pool.end());
-  const log = new MysqlLog(pool, DEFAULT_TABLE, TIMEOUT_MS);
+  const log = new MysqlLog(pool, DEFAULT_COLLECTION, TIMEOUT_MS);
   const usPer = async (poll: (call: number) => Promise<void>) => {
     const start = performance.now();
     for (let call = 0; call < POLLS; call++) await poll(call);

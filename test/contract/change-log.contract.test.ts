@@ -4,8 +4,8 @@
  */
 import type { Pool } from 'mysql2/promise';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { type LogRow, positionOf } from '../../src/core/position.js';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
 import { type ChangeLog, MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { SimulatedPool } from '../simulation/fake-pool.js';
@@ -35,7 +35,7 @@ class RealWorld implements World {
     readonly database: TestDatabase,
     readonly pool: Pool,
   ) {
-    this.log = new MysqlLog(pool, DEFAULT_TABLE, 30_000);
+    this.log = new MysqlLog(pool, DEFAULT_COLLECTION, 30_000);
   }
 
   static async open(flavor: (typeof flavors)[number]): Promise<RealWorld> {
@@ -92,7 +92,7 @@ function simulatedWorld(): World {
     return history.head;
   };
   return {
-    log: new MysqlLog(pool.pool, DEFAULT_TABLE, 30_000),
+    log: new MysqlLog(pool.pool, DEFAULT_COLLECTION, 30_000),
     write: (key) => change(key, `"${key}@${history.head + 1}"`),
     remove: (key) => change(key, null),
     valueOf: (key) => history.valueAt(key, history.head)?.toString() ?? null,
@@ -254,7 +254,10 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     await world.database.caughtUp();
     const log = new MysqlLog(
       world.pool,
-      { table: 'odd names', keyColumn: 'the key', valueColumn: 'a value', versionColumn: 'v' },
+      {
+        ...{ name: 'odd', table: 'odd names', versionColumn: 'v' },
+        ...{ keyColumns: ['the key'], valueColumns: ['a value'] },
+      },
       30_000,
     );
     const asked = ['Key', 'key', 'KEY', 'é', 'e', 'É', 'a', 'a ', 'A'];

@@ -6,7 +6,7 @@
  */
 import type { Pool, PoolConnection } from 'mysql2/promise';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
@@ -20,7 +20,7 @@ describe.each(flavors)('between the statements of one answer, on %s', (flavor) =
   beforeEach(async () => {
     database = await createDatabase(flavor);
     pool = openPool(database.b, { connectionLimit: 2 });
-    log = new MysqlLog(thatIsInterrupted(pool, write), DEFAULT_TABLE, 30_000);
+    log = new MysqlLog(thatIsInterrupted(pool, write), DEFAULT_COLLECTION, 30_000);
     writes = 0;
     await write();
   });

@@ -66,6 +66,15 @@ describe('settings', () => {
     ]);
   });
 
+  test('take collections as a text that is one', () => {
+    const text = 'configs; settings=app_settings(id: name, value)';
+    expect(readSettings('read', { ...B, COLLECTIONS: text }).collections).toBe(text);
+    expect(readSettings('write', A).collections).toBe('');
+    expect(faultsOf('read', { ...B, COLLECTIONS: 'settings=app_settings' })).toEqual([
+      expect.stringMatching(/^COLLECTIONS: Expected "\(" at character 22, got its end/),
+    ]);
+  });
+
   test.each(['', ' ', '5.5', '0x10', '1e3', '-1', 'NaN', 'Infinity', '9'.repeat(20), '１０'])(
     'do not take %j for a poll interval',
     (text) => {

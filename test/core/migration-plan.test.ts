@@ -82,6 +82,35 @@ describe('planMigration', () => {
   });
 });
 
+describe("a system's own migrations", () => {
+  const own = { ...row(1), name: '1001_track_settings' };
+  const all = [row(1), row(2), row(3), own];
+  const [first] = migrations;
+  const script = (checksum: string) => ({ checksum, groups: [['a']] });
+  const known: Migration = {
+    ...{ number: 1001, name: own.name, up: script(own.checksum ?? ''), down: script('down') },
+  };
+
+  test('are left alone by a run that does not know their folder', () => {
+    expect(plan(all)).toEqual([]);
+    expect(plan(all, 2)).toEqual(['down 3 after 0, in doubt: none']);
+  });
+
+  test('keep the log: it is not taken down under them', () => {
+    expect(() => plan(all, 0)).toThrow(/got 1001_track_settings.*Pass that folder as --dir/);
+  });
+
+  test('go down before the log does', () => {
+    const { steps } = planMigration([...migrations, known], all, 0);
+    expect(steps.map(({ migration }) => migration.number)).toEqual([1001, 3, 2, 1]);
+    expect(steps.at(-1)?.migration).toBe(first);
+  });
+
+  test('do not hide that the database is newer than the program', () => {
+    expect(() => plan([...all, row(4)])).toThrow(/up to 0003_m, got one that has 0004_m too/);
+  });
+});
+
 test('statements that use a prepared one run in one group with what prepares it', () => {
   const statements = ['CREATE', 'SET @x', 'PREPARE p', 'EXECUTE p', 'DEALLOCATE PREPARE p', 'DO 1'];
   expect(groupStatements(statements)).toEqual([

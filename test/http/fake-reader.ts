@@ -15,6 +15,8 @@ export class FakeReader implements Readings {
   readonly rows = new Map<string, { version: number; value: Buffer }>();
   readonly metrics = new Registry();
   readonly asked: ReadOptions[] = [];
+  /** The keys that were asked for. */
+  readonly keys: string[] = [];
   ready = true;
   stale = false;
   failure: Error | undefined;
@@ -77,6 +79,7 @@ export class FakeReader implements Readings {
 
   async get(key: string, options: ReadOptions = {}): Promise<Reading> {
     this.asked.push(options);
+    this.keys.push(key);
     assertKey(key);
     if (this.failure !== undefined) throw this.failure;
     return this.#reading(key, 'redis');

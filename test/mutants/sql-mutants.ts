@@ -34,9 +34,9 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'poll-in-two-statements',
     wrong: 'the rows of the log are read first, and the head after them',
     file: LOG,
-    find: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
+    find: `  async #poll(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(`,
-    replace: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
+    replace: `  async #poll(version: number, limit: number): Promise<LogSnapshot> {
     const rows = await this.pollRows(version, limit);
     return { ...rows, head: (await this.tip()).head };
   }

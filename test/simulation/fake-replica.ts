@@ -49,7 +49,7 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
         },
     ],
     [
-      /^SELECT t\.`config_key` AS row_key, LENGTH\(t\.`config_value`\) AS bytes FROM `configs` t WHERE t\.`config_key` IN \([?, ]+\)$/,
+      /^SELECT CONVERT\(t\.`config_key` USING utf8mb4\) AS row_key, LENGTH\(t\.`config_value`\) AS bytes FROM `configs` t WHERE t\.`config_key` IN \([?, ]+\)$/,
       (_, bytes) =>
         ({ history, moment }, keys) =>
           rowsOf(history, moment.head, keys).map(({ row_key, value_bytes }) => ({

@@ -1,7 +1,8 @@
 /** One instance of the real reader over the simulated servers, and the checks of what it answers. */
+
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import type { Position } from '../../src/core/position.js';
 import type { Reading, ReadOptions } from '../../src/core/reading.js';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
 import { NotFreshError } from '../../src/errors.js';
 import { type Flight, LocalTier, type LocalTierOptions } from '../../src/local/tier.js';
 import { MysqlLog } from '../../src/mysql/log.js';
@@ -71,7 +72,7 @@ export class Instance implements Asked {
     const nowMs = () => clock.nowMs;
     b.add(name, index, this);
     this.pool = new SimulatedPool(name, b, scheduler);
-    const log = new MysqlLog(this.pool.pool, DEFAULT_TABLE, READ_TIMEOUT_MS);
+    const log = new MysqlLog(this.pool.pool, DEFAULT_COLLECTION, READ_TIMEOUT_MS);
     this.local = new WatchedTier(
       {
         maxEntries: setting.localMaxEntries,
