@@ -20,11 +20,16 @@ export interface ChangeLog {
   tip(): Promise<LogSnapshot>;
   /** An entry for each of `keys`, absences too. */
   fetch(keys: readonly string[]): Promise<Map<string, Entry>>;
-  /** The values' sizes in bytes; a key without a row is left out. */
-  sizes(keys: readonly string[]): Promise<Map<string, number>>;
+  /** The same, unless a value has more than `mostBytes` bytes: then no value, but their sizes. */
+  fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes>;
   /** Keys that begin with `prefix`, in the table's order, after the key `after`. */
   list(prefix: string, after: string | undefined, limit: number): Promise<KeyList>;
 }
+
+export type SmallOrSizes =
+  | { readonly kind: 'small'; readonly entries: ReadonlyMap<string, Entry> }
+  /** By key; one without a row is left out. */
+  | { readonly kind: 'sizes'; readonly sizes: ReadonlyMap<string, number> };
 
 export interface KeyList {
   readonly asOf: number;
@@ -36,6 +41,8 @@ export interface KeyList {
 /** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
 const LIST_SIZES = [1, 8, 64, 512];
 const LARGEST_LIST = 512;
+/** More bytes than any value has. */
+const NO_LIMIT = 2 ** 32;
 
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
@@ -80,45 +87,46 @@ export class MysqlLog implements ChangeLog {
 
   async fetch(keys: readonly string[]): Promise<Map<string, Entry>> {
     const entries = new Map<string, Entry>();
-    for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      await this.#fetchInto(entries, keys.slice(start, start + LARGEST_LIST));
-    }
+    for (const list of listsOf(keys)) await this.#fetchInto(entries, new Map(), list, NO_LIMIT);
     return entries;
   }
 
-  async #fetchInto(entries: Map<string, Entry>, keys: readonly string[]): Promise<void> {
+  async fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes> {
+    const entries = new Map<string, Entry>();
+    const sizes = new Map<string, number>();
+    for (const list of listsOf(keys)) await this.#fetchInto(entries, sizes, list, mostBytes);
+    const isSmall = [...sizes.values()].every((bytes) => bytes <= mostBytes);
+    return isSmall ? { kind: 'small', entries } : { kind: 'sizes', sizes };
+  }
+
+  async #fetchInto(
+    entries: Map<string, Entry>,
+    sizes: Map<string, number>,
+    keys: readonly string[],
+    mostBytes: number,
+  ): Promise<void> {
     const { marks, values } = placeholders(keys);
     const rows = await this.#select(
       `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
               t.${this.#key} AS row_key, t.${this.#version} AS version,
-              CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY) AS value_bytes
+              LENGTH(t.${this.#value}) AS bytes,
+              IF(LENGTH(t.${this.#value}) <= ?,
+                 CAST(CONVERT(t.${this.#value} USING utf8mb4) AS BINARY), NULL) AS value_bytes
        FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
        LEFT JOIN ${this.#table} t ON t.${this.#key} IN (${marks})
        WHERE s.id = 1`,
-      values,
+      [mostBytes, ...values],
     );
     const at = toHeadPosition(theStream(rows));
     const absence = new Entry(at, 0, null);
     for (const key of keys) entries.set(key, absence);
     for (const row of rows) {
       // The column's collation may find 'E' for 'e': only the very key is an answer.
-      if (row.value_bytes === null || !entries.has(row.row_key)) continue;
+      if (row.bytes === null || !entries.has(row.row_key)) continue;
+      sizes.set(row.row_key, Number(row.bytes));
+      if (row.value_bytes === null) continue;
       entries.set(row.row_key, new Entry(at, toVersion(row.version), row.value_bytes));
     }
-  }
-
-  async sizes(keys: readonly string[]): Promise<Map<string, number>> {
-    const sizes = new Map<string, number>();
-    for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      const { marks, values } = placeholders(keys.slice(start, start + LARGEST_LIST));
-      const rows = await this.#select(
-        `SELECT t.${this.#key} AS row_key, LENGTH(t.${this.#value}) AS bytes
-         FROM ${this.#table} t WHERE t.${this.#key} IN (${marks})`,
-        values,
-      );
-      for (const row of rows) sizes.set(row.row_key, Number(row.bytes ?? 0));
-    }
-    return sizes;
   }
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
@@ -159,6 +167,13 @@ export class MysqlLog implements ChangeLog {
       throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
     }
   }
+}
+
+function listsOf(keys: readonly string[]): string[][] {
+  const count = Math.ceil(keys.length / LARGEST_LIST);
+  return Array.from({ length: count }, (_, list) =>
+    keys.slice(list * LARGEST_LIST, (list + 1) * LARGEST_LIST),
+  );
 }
 
 function placeholders(keys: readonly string[]): { marks: string; values: string[] } {

@@ -13,7 +13,9 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'collation-answers-for-the-key',
     wrong: "the row that the collation finds for 'key' is cached as 'key', although it is 'Key'",
     file: LOG,
-    find: `if (row.value_bytes === null || !entries.has(row.row_key)) continue;
+    find: `if (row.bytes === null || !entries.has(row.row_key)) continue;
+      sizes.set(row.row_key, Number(row.bytes));
+      if (row.value_bytes === null) continue;
       entries.set(row.row_key, new`,
     replace: `if (row.value_bytes === null) continue;
       entries.set(keys.find((key) => key.toLowerCase() === row.row_key.toLowerCase()) ?? '', new`,

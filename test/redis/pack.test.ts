@@ -33,4 +33,3 @@ test('entries are packed in their order, any bytes of them, absences and removal
     }),
   );
 });
-

@@ -29,8 +29,8 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
     ],
     [
       /^SELECT s\.head, c\.table_name AS head_table, .* LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
-      () =>
-        ({ history, moment: { head } }, keys) => {
+      (_, bytes) =>
+        ({ history, moment: { head } }, [mostBytes, ...keys]) => {
           const [row] = history.log(head, 1, head);
           const stream = {
             head,
@@ -38,19 +38,14 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
             head_key: row?.key ?? null,
             head_at: row?.changedAt ?? null,
           };
-          const rows = rowsOf(history, head, keys).map((found) => ({ ...stream, ...found }));
+          const rows = rowsOf(history, head, keys).map((found) => {
+            const size = bytes ?? found.value_bytes.length;
+            const value_bytes = size <= Number(mostBytes) ? found.value_bytes : null;
+            return { ...stream, ...found, bytes: size, value_bytes };
+          });
           if (rows.length > 0) return rows;
-          return [{ ...stream, row_key: null, version: null, value_bytes: null }];
+          return [{ ...stream, row_key: null, version: null, bytes: null, value_bytes: null }];
         },
-    ],
-    [
-      /^SELECT t\.`config_key` AS row_key, LENGTH\(t\.`config_value`\) AS bytes FROM `configs` t WHERE t\.`config_key` IN \([?, ]+\)$/,
-      (_, bytes) =>
-        ({ history, moment }, keys) =>
-          rowsOf(history, moment.head, keys).map(({ row_key, value_bytes }) => ({
-            row_key,
-            bytes: bytes ?? value_bytes.length,
-          })),
     ],
   ];
 
