@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import type { Reader } from '../../src/index.js';
-import { alternate, type Figure, figureOf } from './figure.js';
+import { alternate, type Figure, figureOf, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const READERS = 50;
@@ -25,7 +25,7 @@ const MOST_US = 60;
 /** Of /proc/PID/stat, on Linux everywhere. */
 const TICK_US = 10_000;
 
-export async function fleet(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function fleet(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const keys = Array.from({ length: KEYS }, (_, index) => `fleet/${index}`);
   await stage.fill(new Map(keys.map((key) => [key, VALUE])));
   await stage.centers.caughtUp();
@@ -33,10 +33,14 @@ export async function fleet(stage: Stage, rounds: number, quick: boolean): Promi
   stage.after(async () => redis.disconnect());
   const changes = quick ? CHANGES.quick : CHANGES.full;
   const writes = (count: number) => () => writesPerChange(stage, redis, count, changes);
-  const redisWrites = await alternate(writes(READERS), writes(1), quick ? 1 : rounds);
+  const redisWrites = await alternate(
+    writes(READERS),
+    writes(1),
+    quick ? rounds.atMost(1) : rounds,
+  );
   const idleMs = quick ? IDLE_MS.quick : IDLE_MS.full;
   const cpu = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs);
-  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), quick ? 1 : 3);
+  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), rounds.atMost(quick ? 1 : 3));
   return [
     figureOf(
       {

@@ -4,7 +4,7 @@
  * trigger-cost: one connection, autocommit UPDATEs of one row each, tracked against untracked.
  */
 import { createConnection, createPool } from 'mysql2/promise';
-import { compare, type Figure } from './figure.js';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const CLIENTS = 64;
@@ -48,7 +48,7 @@ async function rowsPerSecond(
   return rows / ((performance.now() - start) / 1000);
 }
 
-export async function write(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function write(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const rows = quick ? ROWS.quick : ROWS.full;
   await makePlainTable(stage);
   const writer = stage.writer();
@@ -70,7 +70,7 @@ export async function write(stage: Stage, rounds: number, quick: boolean): Promi
   ];
 }
 
-export async function triggerCost(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function triggerCost(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const updates = quick ? UPDATES.quick : UPDATES.full;
   await makePlainTable(stage);
   const connection = await createConnection(stage.a);
