@@ -17,8 +17,9 @@ export interface Comparison {
   readonly peerName: string;
   readonly unit: 'ns' | 'us' | 'ms' | '1/s' | 'bytes' | 'MiB' | 'writes';
   readonly better: 'lower' | 'higher';
-  /** The ratio ours / peer that is to be met: at most or at least, as `better` says. */
-  readonly target: number | Limit;
+  /** The ratio ours / peer that is to be met: at most or at least, as `better` says. None for what a
+   * design costs, which is told and not judged. */
+  readonly target: number | Limit | 'none';
   /** One measurement of each, in `unit`. */
   readonly ours: () => Promise<number>;
   readonly peer: () => Promise<number>;
@@ -136,6 +137,7 @@ function judge(
   const ratio = ours / peer;
   const [ratioMin, ratioMax] = [Math.min(...ratios), Math.max(...ratios)];
   const verdict = () => {
+    if (target === 'none') return { target, holds: true };
     if (typeof target === 'number') {
       const holds = better === 'lower' ? ratio <= target : ratio >= target;
       return { target: `${better === 'lower' ? '<=' : '>='} ${target}`, holds };

@@ -9,9 +9,10 @@ export function nameOf({ name, flavor }: Figure): string {
 export function lineOf(figure: Figure): string {
   const { ours, peer, peerName, unit, ratio, ratioMin, ratioMax, target, holds } = figure;
   if (figure.failure !== undefined) return `FAILED  ${nameOf(figure)}: ${figure.failure}`;
+  const verdict = target === 'none' ? 'costs ' : holds ? 'holds ' : 'MISSES';
   const spread = `${short(ratioMin)} to ${short(ratioMax)}`;
   return (
-    `${holds ? 'holds' : 'MISSES'}  ${nameOf(figure)}: ${short(ours)} ${unit}, ${peerName} ` +
+    `${verdict}  ${nameOf(figure)}: ${short(ours)} ${unit}, ${peerName} ` +
     `${short(peer)} ${unit}; ratio ${short(ratio)} (${spread}), target ${target}`
   );
 }
@@ -68,6 +69,7 @@ function cellOf(figure: Figure | undefined): string {
 
 function holdsOf(row: readonly Figure[]): string {
   const holding = row.filter(({ holds }) => holds).length;
+  if (row[0]?.target === 'none') return '';
   if (holding === row.length) return 'yes';
   return holding === 0 ? 'no' : `on ${row.find(({ holds }) => holds)?.flavor}`;
 }
