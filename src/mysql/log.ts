@@ -1,6 +1,8 @@
 /**
  * What a reader asks of MySQL-B: the log, and the rows themselves. SELECT only.
  *
+ * Times are text already when they leave the server: mysql2 would take longer to print one than to read
+ * all the rest of a row, and would print it otherwise when it is not prepared.
  * Invariant: each function is ONE statement, hence one snapshot, and every snapshot of rows carries
  * its own head. That head is the as-of of all its values and absences. (`fetch` of many keys is
  * several such snapshots, each entry with its own as-of.)
@@ -65,11 +67,10 @@ export class MysqlLog implements ChangeLog {
   async poll(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
-        `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
-         FROM config_stream s LEFT JOIN (
-           SELECT version, table_name, row_key, changed_at FROM config_changes
-           WHERE version >= ? ORDER BY version LIMIT ${Math.trunc(limit)}) c ON TRUE
-         WHERE s.id = 1 ORDER BY c.version`,
+        `SELECT s.head, CAST(s.beat_at AS CHAR) AS beat_at, c.version, c.table_name, c.row_key,
+                CAST(c.changed_at AS CHAR) AS changed_at
+         FROM config_stream s LEFT JOIN config_changes c ON c.version >= ?
+         WHERE s.id = 1 ORDER BY c.version LIMIT ${Math.trunc(limit)}`,
         [version],
       ),
     );
@@ -78,7 +79,8 @@ export class MysqlLog implements ChangeLog {
   async tip(): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
-        `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
+        `SELECT s.head, CAST(s.beat_at AS CHAR) AS beat_at, c.version, c.table_name, c.row_key,
+                CAST(c.changed_at AS CHAR) AS changed_at
          FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
         [],
       ),
@@ -107,7 +109,8 @@ export class MysqlLog implements ChangeLog {
   ): Promise<void> {
     const { marks, values } = placeholders(keys);
     const rows = await this.#select(
-      `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
+      `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key,
+              CAST(c.changed_at AS CHAR) AS head_at,
               t.${this.#key} AS row_key, t.${this.#version} AS version,
               LENGTH(t.${this.#value}) AS bytes,
               IF(LENGTH(t.${this.#value}) <= ?,

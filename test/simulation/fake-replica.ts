@@ -16,13 +16,13 @@ type Answer = (snapshot: Snapshot, values: readonly SqlValue[]) => Row[];
 const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: number) => Answer][] =
   [
     [
-      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN \( ?SELECT version, table_name, row_key, changed_at FROM config_changes WHERE version (>=|>) \? ORDER BY version LIMIT (\d+)\) c ON TRUE WHERE s\.id = 1 ORDER BY c\.version$/,
+      /^SELECT s\.head, CAST\(s\.beat_at AS CHAR\) AS beat_at, c\.version, c\.table_name, c\.row_key, CAST\(c\.changed_at AS CHAR\) AS changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version (>=|>) \? WHERE s\.id = 1 ORDER BY c\.version LIMIT (\d+)$/,
       ([, operator, limit]) =>
         ({ history, moment }, [from]) =>
           withStream(moment, history, Number(from) + (operator === '>' ? 1 : 0), Number(limit)),
     ],
     [
-      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head WHERE s\.id = 1$/,
+      /^SELECT s\.head, CAST\(s\.beat_at AS CHAR\) AS beat_at, c\.version, c\.table_name, c\.row_key, CAST\(c\.changed_at AS CHAR\) AS changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head WHERE s\.id = 1$/,
       () =>
         ({ history, moment }) =>
           withStream(moment, history, moment.head, 1),
