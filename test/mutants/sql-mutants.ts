@@ -36,15 +36,9 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'poll-in-two-statements',
     wrong: 'the rows of the log are read first, and the head after them',
     file: LOG,
-    find: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
-    return toSnapshot(`,
-    replace: `  async poll(version: number, limit: number): Promise<LogSnapshot> {
-    const rows = await this.pollRows(version, limit);
-    return { ...rows, head: (await this.tip()).head };
-  }
-
-  private async pollRows(version: number, limit: number): Promise<LogSnapshot> {
-    return toSnapshot(`,
+    find: 'return rows.length > 0 ? toSnapshot(rows)',
+    replace: `const later = rows.length > 0 ? await this.tip() : undefined;
+    return later !== undefined ? { ...toSnapshot(rows), head: later.head }`,
     guarantees: ['poll: rows up to the head, and none beyond it'],
     budget: oneSnapshot('poll'),
   },
@@ -52,8 +46,8 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'poll-after-the-position',
     wrong: 'a poll leaves out the row at which the position stands',
     file: LOG,
-    find: 'ON c.version >= ?',
-    replace: 'ON c.version > ?',
+    find: 'WHERE c.version >= ? ORDER BY',
+    replace: 'WHERE c.version > ? ORDER BY',
     guarantees: [...WRONG_VALUES, 'available'],
     budget: inSimulation('usual'),
   },

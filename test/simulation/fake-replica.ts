@@ -16,13 +16,30 @@ type Answer = (snapshot: Snapshot, values: readonly SqlValue[]) => Row[];
 const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: number) => Answer][] =
   [
     [
-      /^SELECT s\.head, CAST\(s\.beat_at AS CHAR\) AS beat_at, c\.version, c\.table_name, c\.row_key, CAST\(c\.changed_at AS CHAR\) AS changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version (>=|>) \? WHERE s\.id = 1 ORDER BY c\.version LIMIT (\d+)$/,
+      statement(
+        'FROM config_changes c STRAIGHT_JOIN config_stream s ON s\\.id = 1 ' +
+          'WHERE c\\.version (>=|>) \\? ORDER BY c\\.version LIMIT (\\d+)',
+      ),
       ([, operator, limit]) =>
         ({ history, moment }, [from]) =>
-          withStream(moment, history, Number(from) + (operator === '>' ? 1 : 0), Number(limit)),
+          withStream(moment, history, firstOf(from, operator), Number(limit)).filter(
+            ({ version }) => version !== null,
+          ),
     ],
     [
-      /^SELECT s\.head, CAST\(s\.beat_at AS CHAR\) AS beat_at, c\.version, c\.table_name, c\.row_key, CAST\(c\.changed_at AS CHAR\) AS changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head WHERE s\.id = 1$/,
+      statement(
+        'FROM config_stream s LEFT JOIN \\( SELECT version, table_name, row_key, changed_at ' +
+          'FROM config_changes WHERE version (>=|>) \\? ORDER BY version LIMIT (\\d+)\\) c ON TRUE ' +
+          'WHERE s\\.id = 1 ORDER BY c\\.version',
+      ),
+      ([, operator, limit]) =>
+        ({ history, moment }, [from]) =>
+          withStream(moment, history, firstOf(from, operator), Number(limit)),
+    ],
+    [
+      statement(
+        'FROM config_stream s LEFT JOIN config_changes c ON c\\.version = s\\.head WHERE s\\.id = 1',
+      ),
       () =>
         ({ history, moment }) =>
           withStream(moment, history, moment.head, 1),
@@ -48,6 +65,18 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
         },
     ],
   ];
+
+/** One that shows head, heartbeat and rows of the log. */
+function statement(from: string): RegExp {
+  const columns =
+    's\\.head, CAST\\(s\\.beat_at AS CHAR\\) AS beat_at, ' +
+    'c\\.version, c\\.table_name, c\\.row_key, CAST\\(c\\.changed_at AS CHAR\\) AS changed_at';
+  return new RegExp(`^SELECT ${columns} ${from}$`);
+}
+
+function firstOf(from: SqlValue | undefined, operator: string | undefined): number {
+  return Number(from) + (operator === '>' ? 1 : 0);
+}
 
 const known = new Map<string, Answer>();
 
