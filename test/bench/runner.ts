@@ -19,8 +19,11 @@ export interface Plan {
 const ROUNDS = { full: 7, quick: 3 };
 /** All together. A suite is measured in fewer rounds when its share of what is left is over. */
 const MOST_MS = { full: Number.POSITIVE_INFINITY, quick: 165_000 };
-/** One suite, after which it is given up. */
-const GIVE_UP_MS = { full: 20 * 60_000, quick: 45_000 };
+/** A suite's share, however late it is. */
+const LEAST_MS = 1_000;
+/** One suite, after which it is given up; in quick runs so many shares of what is left. */
+const GIVE_UP_MS = 20 * 60_000;
+const GIVE_UP_SHARES = 4;
 
 /** @param onFigure told of each as soon as it is there */
 export async function run(plan: Plan, onFigure: (figure: Figure) => void): Promise<void> {
@@ -38,10 +41,11 @@ export async function run(plan: Plan, onFigure: (figure: Figure) => void): Promi
     });
     if (stage === undefined) continue;
     for (const suite of suites) {
-      const shareMs = (endMs - performance.now()) / left--;
+      const shareMs = Math.max(LEAST_MS, (endMs - performance.now()) / left--);
+      const giveUpMs = Math.min(GIVE_UP_MS, shareMs * GIVE_UP_SHARES);
       const rounds = new Rounds(ROUNDS[size], performance.now() + shareMs);
       const run = () => suite.run(stage, rounds, plan.quick);
-      for (const figure of await figuresOf(suite.name, run, GIVE_UP_MS[size])) {
+      for (const figure of await figuresOf(suite.name, run, giveUpMs)) {
         onFigure(named(suite, flavor, figure));
       }
       await stage.clear().catch((error: unknown) => {
@@ -60,7 +64,7 @@ export async function figuresOf(
 ): Promise<Figure[]> {
   const over = new AbortController();
   const late = delay(mostMs, undefined, { signal: over.signal }).then(() => {
-    throw new Error(`Expected an end within ${mostMs / 1000} s, there was none`);
+    throw new Error(`Expected an end within ${Math.round(mostMs / 1000)} s, there was none`);
   });
   late.catch(() => undefined);
   try {

@@ -105,8 +105,21 @@ export async function triggerCost(stage: Stage, rounds: Rounds, quick: boolean):
       rounds,
     );
   };
+  const byHand = await compare(
+    {
+      name: 'trigger-cost, by trigger',
+      peerName: 'the same three rows by hand, in one round trip',
+      unit: '1/s',
+      better: 'higher',
+      target: 'none',
+      ours: () => rowsUpdatedPerSecond(connections, 'configs', updates, { clients: 1, rows: 1 }),
+      peer: () => rowsByHandPerSecond(stage, updates),
+    },
+    rounds,
+  );
   return [
     await cost({ clients: 1, rows: 1 }, 0.8),
+    byHand,
     await cost({ clients: 1, rows: 64 }, 'none'),
     await cost({ clients: MANY, rows: 1 }, 'none'),
   ];
@@ -140,4 +153,29 @@ async function rowsUpdatedPerSecond(
   };
   await Promise.all(connections.slice(0, clients).map(run));
   return next / ((performance.now() - start) / 1000);
+}
+
+/** What the trigger does, without one, into tables of the same kind. */
+async function rowsByHandPerSecond(stage: Stage, updates: number): Promise<number> {
+  const connection = await createConnection({ uri: stage.a, multipleStatements: true });
+  await connection.query(
+    `CREATE TABLE IF NOT EXISTS plain_stream LIKE config_stream;
+     REPLACE INTO plain_stream SELECT * FROM config_stream;
+     CREATE TABLE IF NOT EXISTS plain_changes LIKE config_changes`,
+  );
+  const start = performance.now();
+  for (let update = 0; update < updates; update++) {
+    const value = nextValue();
+    await connection.query(
+      `BEGIN;
+       UPDATE plain_stream SET head = head + 1 WHERE id = 1;
+       INSERT INTO plain_changes VALUES (?, 'configs', ?, 'update', UTC_TIMESTAMP(6));
+       UPDATE plain_configs SET config_value = ? WHERE config_key = ?;
+       COMMIT`,
+      [serial, `trigger-cost/${update % KEYS}`, value, `trigger-cost/${update % KEYS}`],
+    );
+  }
+  const perSecond = updates / ((performance.now() - start) / 1000);
+  await connection.end();
+  return perSecond;
 }
