@@ -59,10 +59,15 @@ export function etagFrom(version: number, sha256: string): string {
 const HEADER = /^((\d{1,16}) ([v-])) (\d{1,10})\n/;
 const HEADER_MAX_BYTES = 16 + 1 + 1 + 1 + 10 + 1;
 
+/** What stands before the value: ASCII. */
+export function headerOf({ version, value }: Entry): string {
+  const head = `${version} ${value === null ? '-' : 'v'}`;
+  return `${head} ${checksum(head, value ?? NOTHING)}\n`;
+}
+
 export function encodeEntry(entry: Entry): Buffer {
-  const head = `${entry.version} ${entry.value === null ? '-' : 'v'}`;
+  const header = headerOf(entry);
   const value = entry.value ?? NOTHING;
-  const header = `${head} ${checksum(head, value)}\n`;
   const bytes = Buffer.allocUnsafe(header.length + value.length);
   bytes.write(header, 'latin1');
   bytes.set(value, header.length);

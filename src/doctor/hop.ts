@@ -44,9 +44,10 @@ export async function fingerprintAt(
   connection: Connection,
   version: number,
 ): Promise<string | undefined> {
-  // As readers read it, prepared: a time is printed alike, and so the fingerprint is the same.
+  // As readers read it: a time is printed alike, and so the fingerprint is the same.
   const [[row]] = await connection.execute<RowDataPacket[]>(
-    'SELECT table_name, row_key, changed_at FROM config_changes WHERE version = ?',
+    `SELECT table_name, row_key, CAST(changed_at AS CHAR) AS changed_at
+     FROM config_changes WHERE version = ?`,
     [version],
   );
   if (row === undefined) return undefined;

@@ -156,7 +156,8 @@ export function handleError(
   reply: FastifyReply,
 ): FastifyReply {
   const document = problemOf(error, request.id);
-  const { id, log } = request;
+  const { id } = request;
+  const { log } = request.server; // a request has none of its own where requests are not logged
   if (document.code === 'internal') log.error({ err: error, request: id }, 'a request failed');
   else if (error instanceof OverloadedError) log.debug('refused, the process is behind');
   else if (document.status >= 500) {

@@ -122,7 +122,9 @@ function stream(
   const retryMs = Math.round(RETRY_MS.least + RETRY_MS.more * Math.random());
   body.write(`retry: ${retryMs}\nid: ${watch.id}\n\n`);
   pump(watch, body)
-    .catch((error: unknown) => reply.log.warn({ reason: String(error) }, 'a watch ended early'))
+    .catch((error: unknown) =>
+      reply.server.log.warn({ reason: String(error) }, 'a watch ended early'),
+    )
     .finally(end);
   return reply.type(EVENT_STREAM).send(body);
 }

@@ -1,6 +1,8 @@
 /**
  * What a reader asks of MySQL-B: the log, and the rows themselves. SELECT only.
  *
+ * Times are text already when they leave the server: mysql2 would take longer to print one than to read
+ * all the rest of a row, and would print it otherwise when it is not prepared.
  * Invariant: each function is ONE statement, hence one snapshot, and every snapshot of rows carries
  * its own head. That head is the as-of of all its values and absences. (`fetch` of many keys is
  * several such snapshots, each entry with its own as-of.)
@@ -24,13 +26,18 @@ export interface ChangeLog {
   tip(): Promise<LogSnapshot>;
   /** An entry for each of `keys`, absences too. */
   fetch(keys: readonly string[]): Promise<Map<string, Entry>>;
-  /** The same, with the values' entity tags instead of the values. */
+  /** The same, unless a value has more than `mostBytes` bytes: then no value, but their sizes. */
+  fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes>;
+  /** The same as `fetch`, with the values' entity tags instead of the values. */
   tags(keys: readonly string[]): Promise<Map<string, Look>>;
-  /** The values' sizes in bytes; a key without a row is left out. */
-  sizes(keys: readonly string[]): Promise<Map<string, number>>;
   /** Keys that begin with `prefix`, in the table's order, after the key `after`. */
   list(prefix: string, after: string | undefined, limit: number): Promise<KeyList>;
 }
+
+export type SmallOrSizes =
+  | { readonly kind: 'small'; readonly entries: ReadonlyMap<string, Entry> }
+  /** By key; one without a row is left out. */
+  | { readonly kind: 'sizes'; readonly sizes: ReadonlyMap<string, number> };
 
 export interface KeyList {
   readonly asOf: number;
@@ -39,11 +46,22 @@ export interface KeyList {
   readonly next: string | undefined;
 }
 
-/** A row that there is. */
-interface Row<Content> {
-  readonly version: number;
-  readonly content: Content;
+/** What to select of a value, and its parameters. */
+interface Content {
+  readonly sql: string;
+  readonly values: readonly number[];
 }
+
+/** A row that there is. */
+interface Row<Selected> {
+  readonly key: string;
+  readonly version: number;
+  readonly bytes: number;
+  readonly content: Selected;
+}
+
+const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at,
+  c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
 /** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
 const LIST_SIZES = [1, 8, 64, 512];
@@ -89,10 +107,20 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #poll(version: number, limit: number): Promise<LogSnapshot> {
+    const rows = await this.#select(
+      `SELECT ${SNAPSHOT} FROM config_changes c STRAIGHT_JOIN config_stream s ON s.id = 1
+       WHERE c.version >= ? ORDER BY c.version LIMIT ${Math.trunc(limit)}`,
+      [version],
+    );
+    return rows.length > 0 ? toSnapshot(rows) : this.#pollAlsoNothing(version, limit);
+  }
+
+  /** The same when the log has no such row, as far as is known: then the head is wanted all the same.
+   * It takes the servers a temporary table, and twice as long. */
+  async #pollAlsoNothing(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
-        `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
-         FROM config_stream s LEFT JOIN (
+        `SELECT ${SNAPSHOT} FROM config_stream s LEFT JOIN (
            SELECT version, table_name, row_key, changed_at FROM config_changes
            WHERE version >= ? ORDER BY version LIMIT ${Math.trunc(limit)}) c ON TRUE
          WHERE s.id = 1 ORDER BY c.version`,
@@ -104,54 +132,67 @@ export class MysqlLog implements ChangeLog {
   async tip(): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#select(
-        `SELECT s.head, s.beat_at, c.version, c.table_name, c.row_key, c.changed_at
-         FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
+        `SELECT ${SNAPSHOT} FROM config_stream s
+         LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
         [],
       ),
     );
   }
 
   async fetch(keys: readonly string[]): Promise<Map<string, Entry>> {
-    return await this.#lookUp(keys, this.#bytes, (at, row?: Row<Buffer>) => {
+    const content = { sql: this.#bytes, values: [] };
+    return await this.#lookUp(keys, content, (at, row?: Row<Buffer>) => {
       return new Entry(at, row?.version ?? 0, row?.content ?? null);
     });
   }
 
+  async fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes> {
+    const sql = `IF(LENGTH(${this.#value}) <= ?, ${this.#bytes}, NULL)`;
+    const content = { sql, values: [mostBytes] };
+    const sizes = new Map<string, number>();
+    const entries = await this.#lookUp(keys, content, (at, row?: Row<Buffer | null>) => {
+      if (row !== undefined) sizes.set(row.key, row.bytes);
+      return new Entry(at, row?.version ?? 0, row?.content ?? null);
+    });
+    const isSmall = [...sizes.values()].every((bytes) => bytes <= mostBytes);
+    return isSmall ? { kind: 'small', entries } : { kind: 'sizes', sizes };
+  }
+
   async tags(keys: readonly string[]): Promise<Map<string, Look>> {
-    const sha256 = `SHA2(CONVERT(${this.#value} USING utf8mb4), 256)`;
-    return await this.#lookUp(keys, sha256, (at, row?: Row<string>) => {
+    const content = { sql: `SHA2(CONVERT(${this.#value} USING utf8mb4), 256)`, values: [] };
+    return await this.#lookUp(keys, content, (at, row?: Row<string>) => {
       return { at, etag: row === undefined ? undefined : etagFrom(row.version, row.content) };
     });
   }
 
-  /** @param content what to select of a value; `make` gets no row for a key without one */
-  async #lookUp<Content, Found>(
+  /** @param make makes what is told of a key, and gets no row for one without */
+  async #lookUp<Selected, Found>(
     keys: readonly string[],
-    content: string,
-    make: (at: Position, row?: Row<Content>) => Found,
+    content: Content,
+    make: (at: Position, row?: Row<Selected>) => Found,
   ): Promise<Map<string, Found>> {
     const found = new Map<string, Found>();
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
       const list = keys.slice(start, start + LARGEST_LIST);
       await this.#onlyPossible(list, async (asked, { isOneOf, values }) => {
         const rows = await this.#select(
-          `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key, c.changed_at AS head_at,
-                  ${this.#key} AS row_key, ${this.#version} AS version, ${content} AS content
+          `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key,
+                  CAST(c.changed_at AS CHAR) AS head_at, ${this.#key} AS row_key,
+                  ${this.#version} AS version, LENGTH(${this.#value}) AS bytes,
+                  ${content.sql} AS content
            FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head
            LEFT JOIN ${this.#table} t ON ${isOneOf}
            WHERE s.id = 1`,
-          values,
+          [...content.values, ...values],
         );
         const at = toHeadPosition(theStream(rows));
         const absence = make(at);
         for (const key of asked) found.set(key, absence);
-        for (const row of rows) {
+        for (const { row_key: key, version, bytes, content: selected } of rows) {
           // The column's collation may find 'E' for 'e': only the very key is an answer.
-          if (row.content === null || !found.has(row.row_key)) continue;
-          found.set(
-            row.row_key,
-            make(at, { version: toVersion(row.version), content: row.content }),
-          );
+          if (bytes === null || !found.has(key)) continue;
+          const row = { key, version: toVersion(version), bytes: Number(bytes) };
+          found.set(key, make(at, { ...row, content: selected }));
         }
       });
     }
@@ -172,20 +213,6 @@ export class MysqlLog implements ChangeLog {
       await this.#onlyPossible(keys.slice(0, middle), ask);
       await this.#onlyPossible(keys.slice(middle), ask);
     }
-  }
-
-  async sizes(keys: readonly string[]): Promise<Map<string, number>> {
-    const sizes = new Map<string, number>();
-    for (let start = 0; start < keys.length; start += LARGEST_LIST) {
-      const { isOneOf, values } = this.#among(keys.slice(start, start + LARGEST_LIST));
-      const rows = await this.#select(
-        `SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes
-         FROM ${this.#table} t WHERE ${isOneOf}`,
-        values,
-      );
-      for (const row of rows) sizes.set(row.row_key, Number(row.bytes ?? 0));
-    }
-    return sizes;
   }
 
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {

@@ -10,8 +10,6 @@ import type { ChangeLog } from '../mysql/log.js';
 
 /** The most bytes of values that one page holds in memory. */
 const PAGE_BYTES = 4 * 1024 * 1024;
-/** Up to so many keys are loaded without asking for their sizes first. */
-const FEW_KEYS = 4;
 
 export interface LoadedPage {
   /** The page, or its first part. */
@@ -31,22 +29,22 @@ export class PageLoader {
   }
 
   /** @throws UnavailableError when MySQL-B does not answer, or answers from before the page's end */
-  async load(whole: Page): Promise<LoadedPage> {
-    const page = await this.#affordable(whole);
+  async load(page: Page): Promise<LoadedPage> {
     const keys = this.keysOf(page);
     if (keys.length === 0) return { page, entries: new Map() };
-    const entries = await this.log.fetch(keys);
-    for (const { asOf } of entries.values()) {
-      if (asOf < page.to.version) throw laggingReplica(page.to.version, asOf);
-    }
-    return { page, entries };
+    // Values are small as a rule; where one is not, the same statement tells the sizes of all.
+    const found = await this.log.fetchSmall(keys, PAGE_BYTES / keys.length);
+    if (found.kind === 'small') return { page, entries: recent(found.entries, page) };
+    const part = cutPage(page, found.sizes, PAGE_BYTES);
+    return { page: part, entries: recent(await this.log.fetch(this.keysOf(part)), part) };
   }
+}
 
-  async #affordable(page: Page): Promise<Page> {
-    const keys = this.keysOf(page);
-    if (keys.length <= FEW_KEYS) return page;
-    return cutPage(page, await this.log.sizes(keys), PAGE_BYTES);
+function recent(entries: ReadonlyMap<string, Entry>, { to }: Page): ReadonlyMap<string, Entry> {
+  for (const { asOf } of entries.values()) {
+    if (asOf < to.version) throw laggingReplica(to.version, asOf);
   }
+  return entries;
 }
 
 export function laggingReplica(expected: number, got: number): UnavailableError {

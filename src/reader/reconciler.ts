@@ -25,6 +25,7 @@ import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { type JudgedMark, Marks } from './marks.js';
 import { laggingReplica, PageLoader } from './page-loader.js';
+import { ReadAhead } from './read-ahead.js';
 
 export interface ReconcilerOptions {
   readonly log: ChangeLog;
@@ -58,6 +59,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   readonly #options: ReconcilerOptions;
   readonly #local: LocalTier<unknown>;
   readonly #pages: PageLoader;
+  readonly #ahead: ReadAhead;
   readonly #marks: Marks;
   #started = false;
   #startHead = 0;
@@ -76,11 +78,13 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     super();
     this.#options = options;
     this.#local = options.local;
+    const pollLimit = options.pageSize + 1;
     this.#pages = new PageLoader(options.log, options.table);
+    this.#ahead = new ReadAhead(options.log, this.#pages, pollLimit);
     this.#marks = new Marks({
       ...options,
       pages: this.#pages,
-      pollLimit: options.pageSize + 1,
+      pollLimit,
       graceMs: REGRESSION_GRACE_MS,
       newGeneration: options.newGeneration ?? (() => randomBytes(9).toString('base64url')),
       applied: () => this.#local.applied,
@@ -134,12 +138,17 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** One turn. True when there is more to do at once.
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
   async turn(): Promise<boolean> {
-    if (!this.#started) return this.#rebase('start');
+    try {
+      return this.#started ? await this.#turn() : await this.#rebase('start');
+    } catch (error) {
+      this.#ahead.forget(); // the next turn is not at once
+      throw error;
+    }
+  }
+
+  async #turn(): Promise<boolean> {
     const from = this.#local.applied;
-    const [snapshot, stored] = await Promise.all([
-      this.#options.log.poll(from.version, this.#options.pageSize + 1),
-      this.#marks.read(),
-    ]);
+    const [snapshot, stored] = await Promise.all([this.#ahead.poll(from), this.#marks.read()]);
     if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
@@ -151,7 +160,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#head = Math.max(this.#head, snapshot.head);
 
     const judged = this.#marks.judge(stored, snapshot, from.version);
-    if (verdict.kind === 'page') await this.#takePage(verdict.page, judged);
+    if (verdict.kind === 'page') await this.#takePage(verdict.page, judged, snapshot.head);
     this.#noteBeat(snapshot);
     const marksDone = await this.#marks.mend(judged);
     return !marksDone || this.#isRepairDue || this.#local.applied.version < snapshot.head;
@@ -159,15 +168,16 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
    * other instances have applied already is only evicted. */
-  async #takePage(whole: Page, judged: readonly JudgedMark[]): Promise<void> {
+  async #takePage(whole: Page, judged: readonly JudgedMark[], head: number): Promise<void> {
     const due = judged
       .filter(({ state }) => state === 'in-step')
       .map(({ stored }) => stored)
       .filter(({ mark }) => (mark?.position.version ?? 0) < whole.to.version);
     const isWanted = due.length > 0 || this.#options.onChange === 'refresh';
     const loaded = isWanted
-      ? await this.#pages.load(whole)
+      ? await this.#ahead.load(whole)
       : { page: whole, entries: new Map<string, Entry>() };
+    if (due.length > 0 && loaded.page.to.version < head) this.#ahead.go(loaded.page.to);
     await this.#marks.apply(due, loaded);
 
     const keys = this.#pages.keysOf(loaded.page);

@@ -18,6 +18,7 @@ import { decodeMark, encodeMark, type Mark } from '../core/mark.js';
 import type { Position } from '../core/position.js';
 import { UnavailableError } from '../errors.js';
 import { within } from '../within.js';
+import { packEntries } from './pack.js';
 
 export type RedisClient = Redis | Cluster;
 
@@ -50,8 +51,6 @@ type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script
 const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 const BREAK_AFTER_FAILURES = 3;
 const TRY_AGAIN_AFTER_MS = 1000;
-/** In place of an entry that may be newer than the page's end: a later page brings it. */
-const REMOVED = '';
 /** Names that one slice of a scan looks at. */
 const SLICE_NAMES = 1_000;
 /** A page may carry megabytes, and no read waits for it. */
@@ -142,16 +141,19 @@ export class RedisTier {
   ): Promise<boolean> {
     if (mark === undefined || mark.position.version >= to.version) return false;
     const { generation } = mark;
-    const mine = [...entries].filter(([key]) => bucketOf(key, this.#options.buckets) === bucket);
     const prefix = this.#entryPrefix(bucket, generation);
-    const keys = [this.#markKey(bucket), ...mine.map(([key]) => prefix + key)];
-    const args = [raw, encodeMark({ generation, position: to })];
-    const values = mine.flatMap(([, entry]) => [
-      this.#ttlMs(entry),
-      isTruthAt(entry, to.version) ? encodeEntry(entry) : REMOVED,
-    ]);
+    const keys = [this.#markKey(bucket)];
+    const mine: (Entry | undefined)[] = [];
+    for (const [key, entry] of entries) {
+      if (bucketOf(key, this.#options.buckets) !== bucket) continue;
+      keys.push(prefix + key);
+      // One that may be newer than the page's end is removed: a later page brings it.
+      mine.push(isTruthAt(entry, to.version) ? entry : undefined);
+    }
+    const args = [raw, encodeMark({ generation, position: to }), ...this.#ttlsMs()];
+    const packed = packEntries(mine);
     const reply = await this.#call(
-      () => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),
+      () => this.#client.tidemarkApply(keys.length, ...keys, ...args, packed),
       this.#options.timeoutMs * APPLY_TIMEOUTS,
     );
     return reply === 'applied';
@@ -196,7 +198,9 @@ export class RedisTier {
   async fill(key: string, entry: Entry, generation: string): Promise<FillReply> {
     const bucket = bucketOf(key, this.#options.buckets);
     const keys = [this.#markKey(bucket), this.#entryKey(key, generation)];
-    const args = [generation, ...knownSpan(entry), this.#ttlMs(entry), encodeEntry(entry)];
+    const [valueTtlMs, absenceTtlMs] = this.#ttlsMs();
+    const ttlMs = entry.value === null ? absenceTtlMs : valueTtlMs;
+    const args = [generation, ...knownSpan(entry), ttlMs, encodeEntry(entry)];
     const reply = await this.#call(() => this.#client.tidemarkFill(...keys, ...args));
     if (reply === 'replaced') this.corruptEntries += 1; // reads see another type as a plain miss
     return reply as FillReply; // the replies of fill.lua
@@ -214,10 +218,12 @@ export class RedisTier {
     return this.#breaker.execute(() => within(task(), timeoutMs, late));
   }
 
-  #ttlMs(entry: Entry): number {
+  /** Of values and of absences that are written together. */
+  #ttlsMs(): [values: number, absences: number] {
     const { ttlMs, negativeTtlMs, random } = this.#options;
-    const fullMs = entry.value === null ? Math.min(ttlMs, negativeTtlMs) : ttlMs;
-    return Math.max(1, Math.round(fullMs * (0.9 + 0.1 * random())));
+    const part = 0.9 + 0.1 * random();
+    const partOf = (fullMs: number) => Math.max(1, Math.round(fullMs * part));
+    return [partOf(ttlMs), partOf(Math.min(ttlMs, negativeTtlMs))];
   }
 
   #markKey(bucket: number): string {

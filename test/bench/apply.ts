@@ -7,7 +7,7 @@ import { Entry, encodeEntry } from '../../src/core/entry.js';
 import { LocalTier } from '../../src/local/tier.js';
 import { openRedis } from '../../src/redis/client.js';
 import { RedisTier } from '../../src/redis/tier.js';
-import { compare, type Figure } from './figure.js';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const PAGE = 500;
@@ -17,7 +17,7 @@ const TTL_MS = 1_800_000;
 const names = Array.from({ length: PAGE }, (_, index) => `apply/${index}`);
 const positionAt = (version: number) => ({ version, fingerprint: 'abcdefghijkl' });
 
-export async function apply(stage: Stage, rounds: number): Promise<Figure[]> {
+export async function apply(stage: Stage, rounds: Rounds): Promise<Figure[]> {
   const client = openRedis(stage.redis, () => undefined);
   const plain = new Redis(stage.redis);
   stage.after(async () => client.disconnect());

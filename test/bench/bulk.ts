@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
-import { type Figure, figureOf } from './figure.js';
+import { type Figure, figureOf, type Rounds } from './figure.js';
 import { ReadersProcess, type Watched } from './readers-process.js';
 import type { Stage } from './stage.js';
 
@@ -14,14 +14,15 @@ const MOST_MIB = 64;
 const MOST_DELAY_MS = 20;
 const VALUE = Buffer.from(JSON.stringify({ pad: 'x'.repeat(1_014) }));
 
-export async function bulk(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function bulk(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const rows = quick ? ROWS.quick : ROWS.full;
   await stage.fill(
     new Map(Array.from({ length: rows }, (_, index) => [`bulk/${index}`, VALUE] as const)),
   );
   const idle: Watched[] = [];
   const busy: Watched[] = [];
-  for (let round = 0; round < (quick ? 1 : rounds); round++) {
+  const planned = quick ? rounds.atMost(1) : rounds;
+  for (let round = 0; planned.hasMore(round); round++) {
     await stage.centers.caughtUp();
     const readers = await ReadersProcess.start({ count: 1, mysql: stage.b, redis: stage.redis });
     stage.after(() => readers.stop());

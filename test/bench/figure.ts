@@ -6,6 +6,8 @@
  * from round to round, after one round of each that does not count. The spread is kept and shown.
  */
 
+import type { Flavor } from '../../src/demo/data-centers.js';
+
 /** A target that is no ratio: what ours may be at most, in the figure's unit. */
 export type Limit = { readonly atMost: number } | { readonly atMostOverPeer: number };
 
@@ -15,8 +17,9 @@ export interface Comparison {
   readonly peerName: string;
   readonly unit: 'ns' | 'us' | 'ms' | '1/s' | 'bytes' | 'MiB' | 'writes';
   readonly better: 'lower' | 'higher';
-  /** The ratio ours / peer that is to be met: at most or at least, as `better` says. */
-  readonly target: number | Limit;
+  /** The ratio ours / peer that is to be met: at most or at least, as `better` says. None for what a
+   * design costs, which is told and not judged. */
+  readonly target: number | Limit | 'none';
   /** One measurement of each, in `unit`. */
   readonly ours: () => Promise<number>;
   readonly peer: () => Promise<number>;
@@ -24,6 +27,8 @@ export interface Comparison {
 
 export interface Figure {
   readonly name: string;
+  /** Of the database, where one is involved. */
+  readonly flavor?: Flavor;
   readonly ours: number;
   readonly peer: number;
   readonly peerName: string;
@@ -34,6 +39,8 @@ export interface Figure {
   /** Of the rounds' own ratios. */
   readonly ratioMin: number;
   readonly ratioMax: number;
+  /** Why there is no figure. */
+  readonly failure?: string;
   /** Measured one by one, to be plotted; not in the JSON. */
   readonly samples?: Samples;
 }
@@ -43,7 +50,33 @@ export interface Samples {
   readonly peer: readonly number[];
 }
 
-export async function compare(comparison: Comparison, rounds: number): Promise<Figure> {
+/** How often each side is measured: less often than planned when the time is over, but once. */
+export class Rounds {
+  constructor(
+    readonly planned: number,
+    private readonly endMs: number,
+  ) {}
+
+  /** Fewer rounds in the same time. */
+  atMost(planned: number): Rounds {
+    return new Rounds(Math.min(planned, this.planned), this.endMs);
+  }
+
+  hasMore(done: number): boolean {
+    return done < this.planned && (done === 0 || performance.now() < this.endMs);
+  }
+}
+
+/** In place of the figures of a suite that threw. */
+export function failure(name: string, error: unknown): Figure {
+  const none = Number.NaN;
+  const values = { ours: none, peer: none, ratio: none, ratioMin: none, ratioMax: none };
+  const message = error instanceof Error ? error.message : String(error);
+  const words = { peerName: '', unit: '', target: '', failure: message };
+  return { name, holds: false, ...values, ...words };
+}
+
+export async function compare(comparison: Comparison, rounds: Rounds): Promise<Figure> {
   for (const side of [comparison.ours, comparison.peer]) await side();
   const [ours, peer] = await alternate(comparison.ours, comparison.peer, rounds);
   return figureOf(comparison, ours, peer);
@@ -54,10 +87,10 @@ export async function compare(comparison: Comparison, rounds: number): Promise<F
 export async function alternate<T>(
   ours: () => Promise<T>,
   peer: () => Promise<T>,
-  rounds: number,
+  rounds: Rounds,
 ): Promise<[T[], T[]]> {
   const all: [T[], T[]] = [[], []];
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; rounds.hasMore(round); round++) {
     if (round % 2 === 0) all[0].push(await ours());
     all[1].push(await peer());
     if (round % 2 === 1) all[0].push(await ours());
@@ -104,6 +137,7 @@ function judge(
   const ratio = ours / peer;
   const [ratioMin, ratioMax] = [Math.min(...ratios), Math.max(...ratios)];
   const verdict = () => {
+    if (target === 'none') return { target, holds: true };
     if (typeof target === 'number') {
       const holds = better === 'lower' ? ratio <= target : ratio >= target;
       return { target: `${better === 'lower' ? '<=' : '>='} ${target}`, holds };

@@ -1,8 +1,8 @@
 /**
  * fleet: 50 readers on one Redis and one MySQL-B, 100 changes a second, against one reader. What one
  * has put into Redis no other should write again; and what does a poll that finds nothing cost the
- * replica? (Its whole process, over that of a replica that nobody reads; waits for early wake are in
- * it, one for each poll.)
+ * replica? (Its whole process, over that of a replica that nobody reads.) And what does it cost
+ * together with the wait for early wake, of which there is one for each such poll?
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createConnection } from 'mysql2/promise';
 import type { Reader } from '../../src/index.js';
-import { alternate, type Figure, figureOf } from './figure.js';
+import { alternate, type Figure, figureOf, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const READERS = 50;
@@ -25,7 +25,7 @@ const MOST_US = 60;
 /** Of /proc/PID/stat, on Linux everywhere. */
 const TICK_US = 10_000;
 
-export async function fleet(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function fleet(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const keys = Array.from({ length: KEYS }, (_, index) => `fleet/${index}`);
   await stage.fill(new Map(keys.map((key) => [key, VALUE])));
   await stage.centers.caughtUp();
@@ -33,10 +33,17 @@ export async function fleet(stage: Stage, rounds: number, quick: boolean): Promi
   stage.after(async () => redis.disconnect());
   const changes = quick ? CHANGES.quick : CHANGES.full;
   const writes = (count: number) => () => writesPerChange(stage, redis, count, changes);
-  const redisWrites = await alternate(writes(READERS), writes(1), quick ? 1 : rounds);
+  const redisWrites = await alternate(
+    writes(READERS),
+    writes(1),
+    quick ? rounds.atMost(1) : rounds,
+  );
   const idleMs = quick ? IDLE_MS.quick : IDLE_MS.full;
-  const cpu = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs);
-  const idleCpu = await alternate(cpu(READERS), cpu(READERS / 10), quick ? 1 : 3);
+  const idleCpu = (earlyWake: 'auto' | 'off') => {
+    const of = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs, earlyWake);
+    return alternate(of(READERS), of(READERS / 10), rounds.atMost(quick ? 1 : 3));
+  };
+  const common = { peerName: `${READERS / 10} readers`, unit: 'us', better: 'lower' } as const;
   return [
     figureOf(
       {
@@ -49,14 +56,12 @@ export async function fleet(stage: Stage, rounds: number, quick: boolean): Promi
       ...redisWrites,
     ),
     figureOf(
-      {
-        name: 'fleet MySQL-B CPU per idle poll',
-        peerName: `${READERS / 10} readers`,
-        unit: 'us',
-        better: 'lower',
-        target: { atMost: MOST_US },
-      },
-      ...idleCpu,
+      { ...common, name: 'fleet MySQL-B CPU per idle poll', target: { atMost: MOST_US } },
+      ...(await idleCpu('off')),
+    ),
+    figureOf(
+      { ...common, name: 'fleet MySQL-B CPU per idle poll and early wake', target: 'none' },
+      ...(await idleCpu('auto')),
     ),
   ];
 }
@@ -91,9 +96,14 @@ async function writesOf(redis: Redis): Promise<number> {
 }
 
 /** us of the CPU. */
-async function cpuPerIdlePoll(stage: Stage, count: number, idleMs: number): Promise<number> {
+async function cpuPerIdlePoll(
+  stage: Stage,
+  count: number,
+  idleMs: number,
+  earlyWake: 'auto' | 'off',
+): Promise<number> {
   const unread = (await cpuOver(stage, idleMs)).perMs;
-  const readers = await stage.readers(count, { pollIntervalMs: IDLE_POLL_INTERVAL_MS });
+  const readers = await stage.readers(count, { pollIntervalMs: IDLE_POLL_INTERVAL_MS, earlyWake });
   await delay(2 * IDLE_POLL_INTERVAL_MS);
   const before = await pollsOf(readers);
   const { cpuUs, tookMs } = await cpuOver(stage, idleMs);

@@ -9,7 +9,7 @@ import { createConnection } from 'mysql2/promise';
 import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
-import { alternate, compare, type Figure, figureOf } from './figure.js';
+import { alternate, compare, type Figure, figureOf, type Rounds } from './figure.js';
 import { ReadersProcess } from './readers-process.js';
 import type { Stage } from './stage.js';
 
@@ -35,7 +35,7 @@ const HELD_OPTIONS = {
   earlyWake: 'off',
 } as const;
 
-export async function growth(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function growth(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const big = quick ? BIG.quick : BIG.full;
   const few = quick ? ENTRIES.quick : ENTRIES.full;
   await makeDatabase(stage, 'growth_small', SMALL);
@@ -49,7 +49,7 @@ export async function growth(stage: Stage, rounds: number, quick: boolean): Prom
   const memory = await alternate(
     () => bytesPerEntry(stage, big.configs),
     () => bytesPerEntry(stage, few),
-    quick ? 1 : 3,
+    rounds.atMost(quick ? 1 : 3),
   );
   return [
     await compare(

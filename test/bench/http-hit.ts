@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
 import { AppProcess } from '../../src/demo/app-process.js';
-import { compare, type Figure } from './figure.js';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const BARE_ROUTE = fileURLToPath(new URL('./bare-route.mjs', import.meta.url));
@@ -25,7 +25,7 @@ async function requestsPerSecond(url: string, seconds: number): Promise<number> 
   return result.requests.average;
 }
 
-export async function httpHit(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function httpHit(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   await stage.fill(new Map([[KEY, VALUE]]));
   await stage.centers.caughtUp();
   const app = await AppProcess.spawn({

@@ -8,7 +8,7 @@ import { memoryDriver } from 'bentocache/drivers/memory';
 import { createCache as createManaged } from 'cache-manager';
 import { Loader } from 'layered-loader';
 import { LRUCache } from 'lru-cache';
-import { compare, type Figure } from './figure.js';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const KEYS = 10_000;
@@ -42,7 +42,7 @@ async function timeAwaited(get: (key: string) => Promise<unknown>): Promise<numb
   return ns;
 }
 
-export async function localHit(stage: Stage, rounds: number): Promise<Figure[]> {
+export async function localHit(stage: Stage, rounds: Rounds): Promise<Figure[]> {
   await stage.fill(new Map(keys.map((key) => [key, VALUE])));
   const reader = await stage.reader({ localMaxEntries: 2 * KEYS });
   for (let start = 0; start < KEYS; start += 500) {

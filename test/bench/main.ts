@@ -1,23 +1,28 @@
 /**
- * `npm run bench [-- --only NAME] [--flavor F] [--json] [--quick]`: every claim of speed, measured.
+ * `npm run bench [-- --only NAME] [--flavor F] [--quick] [--json | --markdown] [--svg FILE]`: every
+ * claim of speed, measured.
  *
  * Plain output is a line per figure as it comes, then the latencies of propagation as plots and a
- * table of all; with --json one object per figure. The exit code says nothing about targets: a
- * figure that does not hold is printed so.
+ * table of all. The exit code says nothing about targets, a figure that does not hold is printed so;
+ * it is 1 when one could not be measured.
  */
-import { cpus } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Flavor } from '../../src/demo/data-centers.js';
 import { plots } from './distribution.js';
-import { type Figure, short } from './figure.js';
-import { Stage } from './stage.js';
+import type { Figure } from './figure.js';
+import { run } from './runner.js';
 import { suites } from './suites.js';
+import { svgOf } from './svg.js';
+import { jsonOf, lineOf, tableOf } from './table.js';
 
 const HELP = `npm run bench [-- options]
   --only NAME     one figure or several, separated by commas: ${suites.map(({ name }) => name).join(', ')}
   --flavor F      mysql or mariadb; both by default where a database is involved
   --quick         fewer and shorter rounds: three minutes in all
-  --json          one object per figure, a line each`;
+  --json          one object per figure, a line each
+  --markdown      the table only, as in the README; the figures as they come go to stderr
+  --svg FILE      also writes the latencies of propagation as a picture`;
 
 const { values: flags } = parseArgs({
   options: {
@@ -25,42 +30,29 @@ const { values: flags } = parseArgs({
     flavor: { type: 'string' },
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
+    svg: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
 
-const ROUNDS = { full: 7, quick: 3 };
-
 async function main(): Promise<void> {
   if (flags.help) return console.log(HELP);
-  const wanted = chosen(flags.only);
-  const flavors: readonly Flavor[] = flavorsOf(flags.flavor);
+  const plan = { suites: chosen(flags.only), flavors: flavorsOf(flags.flavor), quick: flags.quick };
   const figures: Figure[] = [];
-  for (const flavor of flavors) {
-    const here = wanted.filter(({ onEachFlavor }) => onEachFlavor || flavor === flavors[0]);
-    if (here.length === 0) continue;
-    const stage = await Stage.open(flavor);
-    try {
-      for (const suite of here) {
-        const rounds = flags.quick ? ROUNDS.quick : ROUNDS.full;
-        for (const figure of await suite.run(stage, rounds, flags.quick)) {
-          const named = suite.onEachFlavor
-            ? { ...figure, name: `${figure.name} (${flavor})` }
-            : figure;
-          figures.push(named);
-          console.log(
-            flags.json ? JSON.stringify({ ...named, samples: undefined }) : lineOf(named),
-          );
-        }
-        await stage.clear();
-      }
-    } finally {
-      await stage.stop();
-    }
+  await run(plan, (figure) => {
+    figures.push(figure);
+    if (flags.json) console.log(jsonOf(figure));
+    else if (flags.markdown) console.error(lineOf(figure));
+    else console.log(lineOf(figure));
+  });
+  if (flags.svg !== undefined) await writeFile(flags.svg, svgOf(figures));
+  if (!flags.json) {
+    if (!flags.markdown) console.log(`${plots(figures)}\n`);
+    console.log(tableOf(figures, flags.quick ? 'npm run bench -- --quick' : 'npm run bench'));
   }
-  if (flags.json) return;
-  console.log(plots(figures));
-  console.log(table(figures));
+  // What a suite that was given up still has open must not keep the process.
+  process.exit(figures.some(({ failure }) => failure !== undefined) ? 1 : 0);
 }
 
 function chosen(only: string | undefined) {
@@ -81,32 +73,6 @@ function flavorsOf(flavor: string | undefined): readonly Flavor[] {
 function fail(message: string): never {
   console.error(message);
   process.exit(2);
-}
-
-function lineOf(figure: Figure): string {
-  const { name, ours, peer, peerName, unit, ratio, ratioMin, ratioMax, target, holds } = figure;
-  const spread = `${short(ratioMin)} to ${short(ratioMax)}`;
-  return (
-    `${holds ? 'holds' : 'MISSES'}  ${name}: ${short(ours)} ${unit}, ${peerName} ` +
-    `${short(peer)} ${unit}; ratio ${short(ratio)} (${spread}), target ${target}`
-  );
-}
-
-function table(figures: readonly Figure[]): string {
-  const rows = figures.map(
-    (one) =>
-      `| ${one.name} | ${short(one.ours)} ${one.unit} | ${one.peerName}: ${short(one.peer)} ` +
-      `${one.unit} | ${short(one.ratio)} (${short(one.ratioMin)} to ${short(one.ratioMax)}) | ` +
-      `${one.target} | ${one.holds ? 'yes' : 'no'} |`,
-  );
-  const [cpu] = cpus();
-  return [
-    '',
-    `${cpus().length} x ${cpu?.model ?? 'unknown processor'}, Node ${process.version}`,
-    '| figure | Tidemark | peer | ratio | target | holds |',
-    '| --- | --- | --- | --- | --- | --- |',
-    ...rows,
-  ].join('\n');
 }
 
 await main();

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
-import { alternate, type Figure, figureOf, percentileFigures } from './figure.js';
+import { alternate, type Figure, figureOf, percentileFigures, type Rounds } from './figure.js';
 import { measure } from './propagation.js';
 import { ReadersProcess } from './readers-process.js';
 import type { Stage } from './stage.js';
@@ -28,11 +28,11 @@ interface Measured {
 
 export async function propagationBusy(
   stage: Stage,
-  usualRounds: number,
+  usualRounds: Rounds,
   quick: boolean,
 ): Promise<Figure[]> {
-  const rounds = quick ? 1 : usualRounds;
-  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
+  const rounds = quick ? usualRounds.atMost(1) : usualRounds;
+  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds.planned);
   const round = (earlyWake: 'auto' | 'off') => () => measureBusy(stage, earlyWake, writes);
   const [ours, peer] = await alternate(round('auto'), round('off'), rounds);
   const unrelated = Math.min(...[...ours, ...peer].map((one) => one.unrelated));

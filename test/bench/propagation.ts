@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
 import { AppProcess } from '../../src/demo/app-process.js';
-import { alternate, type Figure, percentileFigures } from './figure.js';
+import { alternate, type Figure, percentileFigures, type Rounds } from './figure.js';
 import { HttpPoll } from './http-poll.js';
 import type { Stage } from './stage.js';
 
@@ -32,8 +32,8 @@ export interface Served {
   readonly stop: () => Promise<unknown>;
 }
 
-export async function propagation(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
-  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds);
+export async function propagation(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
+  const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds.planned);
   const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes, PAUSE_MS);
   const [ours, peer] = await alternate(
     latencies(() => startReadApp(stage, { EARLY_WAKE: 'auto' })),
@@ -53,13 +53,13 @@ export async function propagation(stage: Stage, rounds: number, quick: boolean):
 
 export async function propagationPoll(
   stage: Stage,
-  rounds: number,
+  rounds: Rounds,
   quick: boolean,
 ): Promise<Figure[]> {
-  const writes = Math.ceil((quick ? POLL_WRITES.quick : POLL_WRITES.full) / rounds);
+  const writes = Math.ceil((quick ? POLL_WRITES.quick : POLL_WRITES.full) / rounds.planned);
   const settings = { EARLY_WAKE: 'off', POLL_INTERVAL_MS: String(POLL_INTERVAL_MS) };
   const ours: number[][] = [];
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; rounds.hasMore(round); round++) {
     ours.push(await measure(stage, () => startReadApp(stage, settings), writes, POLL_INTERVAL_MS));
   }
   return percentileFigures(

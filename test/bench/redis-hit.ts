@@ -4,7 +4,7 @@
  * entry in one command, checksum, judgement, the entry into the local tier.
  */
 import { Redis } from 'ioredis';
-import { compare, type Figure } from './figure.js';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const KEYS = 5_000;
@@ -27,7 +27,7 @@ async function throughput(get: (key: string) => Promise<unknown>): Promise<numbe
   return CALLS / ((performance.now() - start) / 1000);
 }
 
-export async function redisHit(stage: Stage, rounds: number): Promise<Figure[]> {
+export async function redisHit(stage: Stage, rounds: Rounds): Promise<Figure[]> {
   await stage.fill(new Map(keys.map((key) => [key, VALUE])));
   // Too small for any key to be there still when its turn comes again; and a machine that is busy
   // must not send the reads to MySQL-B.

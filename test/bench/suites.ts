@@ -2,7 +2,7 @@
 import { apply } from './apply.js';
 import { bulk } from './bulk.js';
 import { catchUp } from './catch-up.js';
-import type { Figure } from './figure.js';
+import type { Figure, Rounds } from './figure.js';
 import { fleet } from './fleet.js';
 import { growth } from './growth.js';
 import { httpHit } from './http-hit.js';
@@ -17,7 +17,7 @@ export interface Suite {
   readonly name: string;
   /** Whether the database takes part, so that the figure is one per flavor. */
   readonly onEachFlavor: boolean;
-  readonly run: (stage: Stage, rounds: number, quick: boolean) => Promise<Figure[]>;
+  readonly run: (stage: Stage, rounds: Rounds, quick: boolean) => Promise<Figure[]>;
 }
 
 export const suites: readonly Suite[] = [

@@ -1,13 +1,16 @@
 /**
  * write: PUTs by 64 clients through the writer, against the same rows as one-row autocommits from 64
  * connections into an identical table that no trigger tracks.
- * trigger-cost: one connection, autocommit UPDATEs of one row each, tracked against untracked.
+ * trigger-cost: one connection, autocommit UPDATEs of one row each, tracked against untracked; and what
+ * tracking costs those that change many rows at once, or many at once one row each.
  */
-import { createConnection, createPool } from 'mysql2/promise';
-import { compare, type Figure } from './figure.js';
+import { type Connection, createConnection, createPool } from 'mysql2/promise';
+import { compare, type Figure, type Rounds } from './figure.js';
 import type { Stage } from './stage.js';
 
 const CLIENTS = 64;
+/** Connections that no writer stands before. */
+const MANY = 16;
 const ROWS = { full: 6_000, quick: 2_500 };
 const UPDATES = { full: 1_500, quick: 600 };
 const KEYS = 2_000;
@@ -48,7 +51,7 @@ async function rowsPerSecond(
   return rows / ((performance.now() - start) / 1000);
 }
 
-export async function write(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function write(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const rows = quick ? ROWS.quick : ROWS.full;
   await makePlainTable(stage);
   const writer = stage.writer();
@@ -70,40 +73,109 @@ export async function write(stage: Stage, rounds: number, quick: boolean): Promi
   ];
 }
 
-export async function triggerCost(stage: Stage, rounds: number, quick: boolean): Promise<Figure[]> {
+export async function triggerCost(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const updates = quick ? UPDATES.quick : UPDATES.full;
   await makePlainTable(stage);
-  const connection = await createConnection(stage.a);
-  stage.after(() => connection.end());
-  for (const table of ['configs', 'plain_configs']) {
-    await connection.query(
-      `INSERT INTO ${table} (config_key, config_value) VALUES ('trigger-cost', '0')
-       ON DUPLICATE KEY UPDATE config_value = '0'`,
-    );
-  }
-  const updatesOf = (table: string) => async () => {
-    await stage.centers.caughtUp();
-    const start = performance.now();
-    for (let update = 0; update < updates; update++) {
-      await connection.execute(
-        `UPDATE ${table} SET config_value = ? WHERE config_key = 'trigger-cost'`,
-        [nextValue()],
-      );
-    }
-    return updates / ((performance.now() - start) / 1000);
-  };
-  return [
-    await compare(
+  const keys = Array.from({ length: KEYS }, (_, index) => `trigger-cost/${index}`);
+  await stage.fill(new Map(keys.map((key) => [key, Buffer.from(VALUE)])));
+  const connections = await Promise.all(
+    Array.from({ length: MANY }, () => createConnection(stage.a)),
+  );
+  stage.after(() => Promise.all(connections.map((connection) => connection.end())));
+  await connections[0]?.query('REPLACE INTO plain_configs SELECT * FROM configs');
+  // MySQL-B is another machine's in service, and would share this one's processors here.
+  await stage.centers.caughtUp();
+  await stage.centers.stopReplication();
+  stage.after(() => stage.centers.startReplication());
+  const cost = (shape: Shape, target: number | 'none') => {
+    const of = (table: string) => () => rowsUpdatedPerSecond(connections, table, updates, shape);
+    const { clients, rows } = shape;
+    const shapeName =
+      (clients > 1 ? `, ${clients} connections` : '') + (rows > 1 ? `, ${rows} rows at once` : '');
+    return compare(
       {
-        name: 'trigger-cost',
+        name: `trigger-cost${shapeName}`,
         peerName: 'untracked table',
         unit: '1/s',
         better: 'higher',
-        target: 0.8,
-        ours: updatesOf('configs'),
-        peer: updatesOf('plain_configs'),
+        target,
+        ours: of('configs'),
+        peer: of('plain_configs'),
       },
       rounds,
-    ),
+    );
+  };
+  const byHand = await compare(
+    {
+      name: 'trigger-cost, by trigger',
+      peerName: 'the same three rows by hand, in one round trip',
+      unit: '1/s',
+      better: 'higher',
+      target: 'none',
+      ours: () => rowsUpdatedPerSecond(connections, 'configs', updates, { clients: 1, rows: 1 }),
+      peer: () => rowsByHandPerSecond(stage, updates),
+    },
+    rounds,
+  );
+  return [
+    await cost({ clients: 1, rows: 1 }, 0.8),
+    byHand,
+    await cost({ clients: 1, rows: 64 }, 'none'),
+    await cost({ clients: MANY, rows: 1 }, 'none'),
   ];
+}
+
+/** So many connections that each change so many rows in a transaction. */
+interface Shape {
+  readonly clients: number;
+  readonly rows: number;
+}
+
+async function rowsUpdatedPerSecond(
+  connections: readonly Connection[],
+  table: string,
+  updates: number,
+  { clients, rows }: Shape,
+): Promise<number> {
+  let next = 0;
+  const start = performance.now();
+  const run = async (connection: Connection) => {
+    while (next < updates) {
+      if (rows > 1) await connection.beginTransaction();
+      for (let row = 0; row < rows; row++) {
+        await connection.execute(`UPDATE ${table} SET config_value = ? WHERE config_key = ?`, [
+          nextValue(),
+          `trigger-cost/${next++ % KEYS}`,
+        ]);
+      }
+      if (rows > 1) await connection.commit();
+    }
+  };
+  await Promise.all(connections.slice(0, clients).map(run));
+  return next / ((performance.now() - start) / 1000);
+}
+
+/** What the trigger does, without one, into tables of the same kind. */
+async function rowsByHandPerSecond(stage: Stage, updates: number): Promise<number> {
+  const connection = await createConnection({ uri: stage.a, multipleStatements: true });
+  await connection.query(
+    `CREATE TABLE IF NOT EXISTS plain_stream LIKE config_stream;
+     REPLACE INTO plain_stream SELECT * FROM config_stream;
+     CREATE TABLE IF NOT EXISTS plain_changes LIKE config_changes`,
+  );
+  const start = performance.now();
+  for (let update = 0; update < updates; update++) {
+    const value = nextValue();
+    await connection.query(
+      `BEGIN;
+       UPDATE plain_stream SET head = head + 1 WHERE id = 1;
+       INSERT INTO plain_changes VALUES (?, 'configs', ?, 'update', UTC_TIMESTAMP(6));
+       UPDATE plain_configs SET config_value = ? WHERE config_key = ?;
+       COMMIT`,
+      [serial, `trigger-cost/${update % KEYS}`, value, `trigger-cost/${update % KEYS}`],
+    );
+  }
+  const perSecond = updates / ((performance.now() - start) / 1000);
+  await connection.end();
+  return perSecond;
 }

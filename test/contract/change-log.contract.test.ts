@@ -222,12 +222,22 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     }
     const tags = await world.log.tags(Object.keys(values));
     for (const [key, { etag }] of entries) expect(tags.get(key)?.etag, key).toBe(etag);
-    const sizes = await world.log.sizes([...Object.keys(values), 'never']);
-    expect(Object.fromEntries(sizes)).toEqual(
-      Object.fromEntries(
-        Object.entries(values).map(([key, text]) => [key, Buffer.byteLength(text)]),
-      ),
-    );
+  });
+
+  test('fetches small values, and tells the sizes of all when one is not small', async () => {
+    const values = { large: `"${'x'.repeat(98)}"`, wide: '"ü"', empty: '' };
+    for (const [key, value] of Object.entries(values)) await world.write(key, value);
+    const keys = [...Object.keys(values), 'never'];
+    expect(await world.log.fetchSmall(keys, 99)).toEqual({
+      kind: 'sizes',
+      sizes: new Map([
+        ['empty', 0],
+        ['large', 100],
+        ['wide', 4],
+      ]),
+    });
+    const small = await world.log.fetchSmall(keys, 100);
+    expect(small).toEqual({ kind: 'small', entries: await world.log.fetch(keys) });
   });
 
   test('fetches more keys than one statement holds', async () => {
@@ -240,7 +250,8 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     expect([...entries.keys()]).toEqual(keys);
     for (const [key = '', value] of rows) expect(entries.get(key)?.value?.toString()).toBe(value);
     expect(entries.get('never')?.value).toBeNull();
-    expect((await world.log.sizes(keys)).size).toBe(rows.length);
+    const sized = await world.log.fetchSmall(keys, 0);
+    expect(sized.kind === 'sizes' && sized.sizes.size).toBe(rows.length);
   });
 
   test('answers only the very key where the collation calls others equal', async () => {

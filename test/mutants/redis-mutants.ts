@@ -76,12 +76,12 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     name: 'mark-before-entries',
     wrong: 'apply in two steps: the mark moves first, the entries follow',
     file: TIER,
-    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),',
+    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, packed),',
     replace: `async () => {
         const reply = await this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
         if (reply !== 'applied' || keys.length === 1) return reply;
-        const again = [args[1] ?? '', args[1] ?? ''];
-        return this.#client.tidemarkApply(keys.length, ...keys, ...again, ...values);
+        const again = [args[1] ?? '', ...args.slice(1)];
+        return this.#client.tidemarkApply(keys.length, ...keys, ...again, packed);
       },`,
     guarantees: WRONG_VALUES,
     budget,
@@ -90,10 +90,10 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     name: 'entries-before-mark',
     wrong: 'apply in two steps: the entries are written first, the mark follows',
     file: TIER,
-    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, ...values),',
+    find: '() => this.#client.tidemarkApply(keys.length, ...keys, ...args, packed),',
     replace: `async () => {
-        const first = [raw, raw];
-        const reply = await this.#client.tidemarkApply(keys.length, ...keys, ...first, ...values);
+        const first = [raw, raw, ...args.slice(2)];
+        const reply = await this.#client.tidemarkApply(keys.length, ...keys, ...first, packed);
         if (reply !== 'applied') return reply;
         return this.#client.tidemarkApply(1, ...keys.slice(0, 1), ...args);
       },`,
@@ -104,8 +104,8 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     name: 'apply-newer-than-the-mark',
     wrong: 'a page brings entries that changed after its end, as if they were the truth there',
     file: TIER,
-    find: 'isTruthAt(entry, to.version) ? encodeEntry(entry) : REMOVED',
-    replace: 'encodeEntry(entry)',
+    find: 'mine.push(isTruthAt(entry, to.version) ? entry : undefined);',
+    replace: 'mine.push(entry);',
     guarantees: WRONG_VALUES,
     budget,
   },
@@ -113,8 +113,8 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     name: 'entries-of-no-other-bucket',
     wrong: 'a page brings its entries to the first bucket only',
     file: TIER,
-    find: '=> bucketOf(key, this.#options.buckets) === bucket)',
-    replace: '=> bucket === 0 && bucketOf(key, this.#options.buckets) === 0)',
+    find: 'if (bucketOf(key, this.#options.buckets) !== bucket) continue;',
+    replace: 'if (bucket !== 0 || bucketOf(key, this.#options.buckets) !== 0) continue;',
     guarantees: WRONG_VALUES,
     budget: inSimulation('three'),
   },

@@ -13,10 +13,12 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'collation-answers-for-the-key',
     wrong: "the row that the collation finds for 'key' is cached as 'key', although it is 'Key'",
     file: LOG,
-    find: `if (row.content === null || !found.has(row.row_key)) continue;
-        found.set(row.row_key,`,
-    replace: `if (row.content === null) continue;
-        found.set(keys.find((key) => key.toLowerCase() === row.row_key.toLowerCase()) ?? '',`,
+    find: `if (bytes === null || !found.has(key)) continue;
+          const row = { key, version: toVersion(version), bytes: Number(bytes) };
+          found.set(key,`,
+    replace: `if (bytes === null) continue;
+          const row = { key, version: toVersion(version), bytes: Number(bytes) };
+          found.set(keys.find((one) => one.toLowerCase() === key.toLowerCase()) ?? '',`,
     guarantees: WRONG_VALUES,
     budget: inSimulation('look-alikes'),
   },
@@ -34,15 +36,9 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'poll-in-two-statements',
     wrong: 'the rows of the log are read first, and the head after them',
     file: LOG,
-    find: `  async #poll(version: number, limit: number): Promise<LogSnapshot> {
-    return toSnapshot(`,
-    replace: `  async #poll(version: number, limit: number): Promise<LogSnapshot> {
-    const rows = await this.pollRows(version, limit);
-    return { ...rows, head: (await this.tip()).head };
-  }
-
-  private async pollRows(version: number, limit: number): Promise<LogSnapshot> {
-    return toSnapshot(`,
+    find: 'return rows.length > 0 ? toSnapshot(rows)',
+    replace: `const later = rows.length > 0 ? await this.tip() : undefined;
+    return later !== undefined ? { ...toSnapshot(rows), head: later.head }`,
     guarantees: ['poll: rows up to the head, and none beyond it'],
     budget: oneSnapshot('poll'),
   },
@@ -50,8 +46,8 @@ export const sqlMutants: readonly Mutant[] = [
     name: 'poll-after-the-position',
     wrong: 'a poll leaves out the row at which the position stands',
     file: LOG,
-    find: 'WHERE version >= ? ORDER BY version',
-    replace: 'WHERE version > ? ORDER BY version',
+    find: 'WHERE c.version >= ? ORDER BY',
+    replace: 'WHERE c.version > ? ORDER BY',
     guarantees: [...WRONG_VALUES, 'available'],
     budget: inSimulation('usual'),
   },

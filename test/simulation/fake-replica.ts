@@ -17,21 +17,41 @@ type Answer = (snapshot: Snapshot, values: readonly SqlValue[]) => Row[];
 const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: number) => Answer][] =
   [
     [
-      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN \( ?SELECT version, table_name, row_key, changed_at FROM config_changes WHERE version (>=|>) \? ORDER BY version LIMIT (\d+)\) c ON TRUE WHERE s\.id = 1 ORDER BY c\.version$/,
+      statement(
+        'FROM config_changes c STRAIGHT_JOIN config_stream s ON s\\.id = 1 ' +
+          'WHERE c\\.version (>=|>) \\? ORDER BY c\\.version LIMIT (\\d+)',
+      ),
       ([, operator, limit]) =>
         ({ history, moment }, [from]) =>
-          withStream(moment, history, Number(from) + (operator === '>' ? 1 : 0), Number(limit)),
+          withStream(moment, history, firstOf(from, operator), Number(limit)).filter(
+            ({ version }) => version !== null,
+          ),
     ],
     [
-      /^SELECT s\.head, s\.beat_at, c\.version, c\.table_name, c\.row_key, c\.changed_at FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head WHERE s\.id = 1$/,
+      statement(
+        'FROM config_stream s LEFT JOIN \\( SELECT version, table_name, row_key, changed_at ' +
+          'FROM config_changes WHERE version (>=|>) \\? ORDER BY version LIMIT (\\d+)\\) c ON TRUE ' +
+          'WHERE s\\.id = 1 ORDER BY c\\.version',
+      ),
+      ([, operator, limit]) =>
+        ({ history, moment }, [from]) =>
+          withStream(moment, history, firstOf(from, operator), Number(limit)),
+    ],
+    [
+      statement(
+        'FROM config_stream s LEFT JOIN config_changes c ON c\\.version = s\\.head WHERE s\\.id = 1',
+      ),
       () =>
         ({ history, moment }) =>
           withStream(moment, history, moment.head, 1),
     ],
     [
-      /^SELECT s\.head, c\.table_name AS head_table, .* (SHA2|CAST)\(.* AS content FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
-      ([, content]) =>
-        ({ history, moment: { head } }, keys) => {
+      /^SELECT s\.head, c\.table_name AS head_table, .* LENGTH\(t\.`config_value`\) AS bytes, (SHA2|CAST|IF)\(.* AS content FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
+      ([, selected], bytes) =>
+        ({ history, moment: { head } }, values) => {
+          const isBounded = selected === 'IF';
+          const keys = isBounded ? values.slice(1) : values;
+          const mostBytes = isBounded ? Number(values[0]) : Number.POSITIVE_INFINITY;
           const [row] = history.log(head, 1, head);
           const stream = {
             head,
@@ -39,25 +59,28 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
             head_key: row?.key ?? null,
             head_at: row?.changedAt ?? null,
           };
-          const rows = rowsOf(history, head, keys).map(({ value_bytes: bytes, ...found }) => ({
-            ...stream,
-            ...found,
-            content: content === 'SHA2' ? sha256(bytes) : bytes,
-          }));
+          const rows = rowsOf(history, head, keys).map(({ value_bytes: value, ...found }) => {
+            const size = bytes ?? value.length;
+            const content = selected === 'SHA2' ? sha256(value) : size <= mostBytes ? value : null;
+            return { ...stream, ...found, bytes: size, content };
+          });
           if (rows.length > 0) return rows;
-          return [{ ...stream, row_key: null, version: null, content: null }];
+          return [{ ...stream, row_key: null, version: null, bytes: null, content: null }];
         },
     ],
-    [
-      /^SELECT CONVERT\(t\.`config_key` USING utf8mb4\) AS row_key, LENGTH\(t\.`config_value`\) AS bytes FROM `configs` t WHERE t\.`config_key` IN \([?, ]+\)$/,
-      (_, bytes) =>
-        ({ history, moment }, keys) =>
-          rowsOf(history, moment.head, keys).map(({ row_key, value_bytes }) => ({
-            row_key,
-            bytes: bytes ?? value_bytes.length,
-          })),
-    ],
   ];
+
+/** One that shows head, heartbeat and rows of the log. */
+function statement(from: string): RegExp {
+  const columns =
+    's\\.head, CAST\\(s\\.beat_at AS CHAR\\) AS beat_at, ' +
+    'c\\.version, c\\.table_name, c\\.row_key, CAST\\(c\\.changed_at AS CHAR\\) AS changed_at';
+  return new RegExp(`^SELECT ${columns} ${from}$`);
+}
+
+function firstOf(from: SqlValue | undefined, operator: string | undefined): number {
+  return Number(from) + (operator === '>' ? 1 : 0);
+}
 
 const known = new Map<string, Answer>();
 

@@ -1,0 +1,59 @@
+/**
+ * Reads the next page from MySQL-B while the one before it is on its way into Redis, so that a reader
+ * that is far behind keeps both busy.
+ *
+ * Invariant: what was read ahead is what the next turn would have read, a little earlier: it is used
+ * by that turn only, and only if it begins at the very position from which it was read.
+ */
+import { decide, type LogSnapshot, type Page, type Position } from '../core/position.js';
+import type { ChangeLog } from '../mysql/log.js';
+import type { LoadedPage, PageLoader } from './page-loader.js';
+
+interface Ahead {
+  readonly from: Position;
+  readonly snapshot: Promise<LogSnapshot>;
+  /** Undefined when the snapshot has no page to load. */
+  readonly loaded: Promise<LoadedPage | undefined>;
+}
+
+export class ReadAhead {
+  /** For the next turn, and of the turn that is under way. */
+  #next: Ahead | undefined;
+  #now: Ahead | undefined;
+
+  constructor(
+    private readonly log: ChangeLog,
+    private readonly pages: PageLoader,
+    private readonly limit: number,
+  ) {}
+
+  /** A turn begins: the snapshot that was read ahead from there, or one of now. */
+  poll(from: Position): Promise<LogSnapshot> {
+    this.#now = this.#next?.from === from ? this.#next : undefined;
+    this.#next = undefined;
+    return this.#now?.snapshot ?? this.log.poll(from.version, this.limit);
+  }
+
+  /** The values of a page of that snapshot. */
+  async load(page: Page): Promise<LoadedPage> {
+    const loaded = await this.#now?.loaded;
+    this.#now = undefined;
+    return loaded ?? this.pages.load(page);
+  }
+
+  /** Reads what a turn from there will want. A fault is told to that turn. */
+  go(from: Position): void {
+    const snapshot = this.log.poll(from.version, this.limit);
+    const loaded = snapshot.then((shown) => {
+      const verdict = decide(from, shown);
+      return verdict.kind === 'page' ? this.pages.load(verdict.page) : undefined;
+    });
+    loaded.catch(() => undefined);
+    this.#next = { from, snapshot, loaded };
+  }
+
+  forget(): void {
+    this.#next = undefined;
+    this.#now = undefined;
+  }
+}

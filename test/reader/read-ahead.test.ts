@@ -1,0 +1,85 @@
+import { beforeEach, expect, test } from 'vitest';
+import { Entry } from '../../src/core/entry.js';
+import { decide, type LogSnapshot, type Position } from '../../src/core/position.js';
+import type { ChangeLog } from '../../src/mysql/log.js';
+import { PageLoader } from '../../src/reader/page-loader.js';
+import { ReadAhead } from '../../src/reader/read-ahead.js';
+
+const HEAD = 9;
+const FIRST: Position = { version: 3, fingerprint: '' };
+/** What was asked of the log, in order. */
+let asked: string[];
+let fault: Error | undefined;
+let ahead: ReadAhead;
+
+/** Rows after a position that has none of its own, as many as there are. */
+function shown(version: number): LogSnapshot {
+  const rows = Array.from({ length: HEAD - version }, (_, index) => ({
+    version: version + 1 + index,
+    table: 'configs',
+    key: `k${version + 1 + index}`,
+    changedAt: '2026-01-01 00:00:00',
+  }));
+  return { head: HEAD, beatAtMs: 0, rows };
+}
+
+beforeEach(() => {
+  asked = [];
+  fault = undefined;
+  const log: Pick<ChangeLog, 'poll' | 'fetchSmall'> = {
+    poll: async (version) => {
+      asked.push(`poll from ${version}`);
+      if (fault !== undefined) throw fault;
+      return shown(version);
+    },
+    fetchSmall: async (keys) => {
+      asked.push(`fetch ${keys.length}`);
+      const at = { version: HEAD, fingerprint: '' };
+      return { kind: 'small', entries: new Map(keys.map((key) => [key, new Entry(at, 0, null)])) };
+    },
+  };
+  ahead = new ReadAhead(log as ChangeLog, new PageLoader(log as ChangeLog, 'configs'), 10);
+});
+
+/** What a turn does with its snapshot. */
+async function turn(from: Position): Promise<number> {
+  const verdict = decide(from, await ahead.poll(from));
+  if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
+  return (await ahead.load(verdict.page)).entries.size;
+}
+
+test('the turn after it finds snapshot and values read, and asks for nothing', async () => {
+  ahead.go(FIRST);
+  expect(await turn(FIRST)).toBe(HEAD - FIRST.version);
+  expect(asked).toEqual(['poll from 3', `fetch ${HEAD - FIRST.version}`]);
+});
+
+test('a turn that begins elsewhere reads for itself, also at the same version', async () => {
+  ahead.go(FIRST);
+  expect(await turn({ ...FIRST })).toBe(HEAD - FIRST.version);
+  expect(asked.filter((what) => what === 'poll from 3').length).toBe(2);
+});
+
+test('it is for one turn', async () => {
+  ahead.go(FIRST);
+  await turn(FIRST);
+  asked = [];
+  await turn(FIRST);
+  expect(asked).toEqual(['poll from 3', `fetch ${HEAD - FIRST.version}`]);
+});
+
+test('a fault is told to that turn, and forgotten with it', async () => {
+  fault = new Error('gone');
+  ahead.go(FIRST);
+  await expect(turn(FIRST)).rejects.toThrow('gone');
+  fault = undefined;
+  expect(await turn(FIRST)).toBe(HEAD - FIRST.version);
+});
+
+test('what is forgotten is read again, and its fault is told to no one', async () => {
+  fault = new Error('gone');
+  ahead.go(FIRST);
+  ahead.forget();
+  fault = undefined;
+  expect(await turn(FIRST)).toBe(HEAD - FIRST.version);
+});
