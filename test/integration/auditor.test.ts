@@ -39,11 +39,14 @@ async function warm(url: string, readers: readonly Reader[]): Promise<void> {
   await until('Redis to be trusted', () => readers.every(isInRedis));
   for (const reader of readers) await texts(reader);
   const redis = new Redis(url);
-  onTestFinished(() => redis.disconnect());
-  await until('the fills of Redis', async () => {
-    const names = await redis.keys('tidemark:*');
-    return [...KEYS, NOBODY].every((key) => names.some((name) => name.endsWith(`:${key}`)));
-  });
+  try {
+    await until('the fills of Redis', async () => {
+      const names = await redis.keys('tidemark:*');
+      return [...KEYS, NOBODY].every((key) => names.some((name) => name.endsWith(`:${key}`)));
+    });
+  } finally {
+    redis.disconnect();
+  }
 }
 
 function isInRedis(reader: Reader): boolean {
