@@ -11,6 +11,7 @@ import { type LogRow, type LogSnapshot, type Position, positionOf } from '../cor
 import { quoteIdentifier, type TableNames } from '../core/table.js';
 import { SchemaError } from '../errors.js';
 import { explainMysqlFault } from './fault.js';
+import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
 export interface ChangeLog {
@@ -39,6 +40,7 @@ const LARGEST_LIST = 512;
 
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
+  readonly #hosts: Hosts | undefined;
   readonly #timeoutMs: number;
   readonly #table: string;
   readonly #key: string;
@@ -48,6 +50,7 @@ export class MysqlLog implements ChangeLog {
   /** @param timeoutMs after which a statement that was not answered gives up its connection */
   constructor(pool: Pool, names: TableNames, timeoutMs: number) {
     this.#pool = pool;
+    this.#hosts = hostsOf(pool);
     this.#timeoutMs = timeoutMs;
     this.#table = quoteIdentifier(names.table);
     this.#key = quoteIdentifier(names.keyColumn);
@@ -143,20 +146,45 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #select(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
-    let connection: PoolConnection | undefined;
     try {
-      connection = await this.#pool.getConnection();
-      const [rows] = await connection.execute<RowDataPacket[]>({
-        sql,
-        values,
-        timeout: this.#timeoutMs,
-      });
+      if (this.#hosts === undefined) return await this.#selectOnce(sql, values);
+      return await this.#selectOnHosts(this.#hosts, sql, values);
+    } catch (error) {
+      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+    }
+  }
+
+  /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
+  async #selectOnHosts(hosts: Hosts, sql: string, values: (string | number)[]) {
+    for (let tried = 1; ; tried += 1) {
+      const connection = await connectionFrom(this.#pool, hosts);
+      const sent = hosts.now;
+      try {
+        const rows = await this.#execute(connection, sql, values);
+        const [row] = rows;
+        if (row?.beat_at !== undefined) hosts.polled(sent, toBeat(row));
+        else if (row?.head !== undefined) hosts.answered(toVersion(row.head));
+        return rows;
+      } catch (error) {
+        if (!hosts.mayRepeat(sent, error) || tried === hosts.count) throw error;
+      }
+    }
+  }
+
+  async #selectOnce(sql: string, values: (string | number)[]): Promise<RowDataPacket[]> {
+    return await this.#execute(await this.#pool.getConnection(), sql, values);
+  }
+
+  async #execute(connection: PoolConnection, sql: string, values: (string | number)[]) {
+    try {
+      const timeout = this.#timeoutMs;
+      const [rows] = await connection.execute<RowDataPacket[]>({ sql, values, timeout });
       connection.release();
       return rows;
     } catch (error) {
       // Whatever went wrong, a connection in an unknown state is worth less than a new one.
-      connection?.destroy();
-      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+      connection.destroy();
+      throw error;
     }
   }
 }
@@ -169,10 +197,8 @@ function placeholders(keys: readonly string[]): { marks: string; values: string[
 }
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
-  const { head, beat_at } = theStream(rows);
   return {
-    head: toVersion(head),
-    beatAtMs: Date.parse(`${String(beat_at).replace(' ', 'T')}Z`),
+    ...toBeat(theStream(rows)),
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
 }
@@ -191,6 +217,11 @@ function toLogRow(row: RowDataPacket): LogRow {
     key: String(row.row_key),
     changedAt: String(row.changed_at),
   };
+}
+
+function toBeat({ head, beat_at }: RowDataPacket): Pick<LogSnapshot, 'head' | 'beatAtMs'> {
+  const beatAtMs = Date.parse(`${String(beat_at).replace(' ', 'T')}Z`);
+  return { head: toVersion(head), beatAtMs };
 }
 
 function theStream(rows: RowDataPacket[]): RowDataPacket {
