@@ -68,3 +68,19 @@ test('the runbook has each heading that alerts link to', () => {
   );
   expect(headings).toEqual(expect.arrayContaining(alerts));
 });
+
+test('the documents name metrics that there are', () => {
+  const known = new Set(
+    [...textOf('README.md').matchAll(/^\| `(tidemark_\w+)` \|/gm)].map(([, name]) => name),
+  );
+  const accounts = /^tidemark_(migrator|writer|reader|doctor|migrations)$/;
+  for (const document of DOCUMENTS) {
+    const named = [...textOf(document).matchAll(/\btidemark_[a-z_]*[a-z]\b/g)].map(
+      ([name]) => name,
+    );
+    const unknown = named.filter(
+      (name) => !accounts.test(name) && !known.has(name.replace(/_(count|sum|bucket)$/, '')),
+    );
+    expect(unknown, document).toEqual([]);
+  }
+});
