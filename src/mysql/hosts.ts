@@ -42,7 +42,12 @@ export class Hosts {
   #timeouts = 0;
   #quietUntilMs = 0;
 
-  constructor(addresses: readonly MysqlAddress[], options: HostsOptions) {
+  /** @param connections the most that are open at once */
+  constructor(
+    addresses: readonly MysqlAddress[],
+    private readonly connections: number,
+    options: HostsOptions,
+  ) {
     this.#addresses = addresses;
     this.#options = options;
     this.#judge = new HostJudge({ hosts: addresses.length, staleAfterMs: options.staleAfterMs });
@@ -101,8 +106,10 @@ export class Hosts {
     );
   }
 
-  /** Whether a statement that failed may be sent once more, to this host or the next. */
-  mayRepeat({ host }: Sent, error: unknown): boolean {
+  /** Whether a statement may be sent once more, to this host or the next, when it has failed so many
+   * times. */
+  mayRepeat({ host }: Sent, error: unknown, failures: number): boolean {
+    if (error instanceof UnavailableError) return failures < this.count; // the host lags
     const code = mysqlCodeOf(error) ?? '';
     if (code === TIMED_OUT) {
       this.#timeouts += 1;
@@ -110,7 +117,9 @@ export class Hosts {
       return false; // its time is over
     }
     const isOfServer = typeof error === 'object' && error !== null && 'sqlState' in error;
-    return !isOfServer || SHUTTING_DOWN.has(code);
+    if (isOfServer && !SHUTTING_DOWN.has(code)) return false;
+    // Of a host that is gone, all connections that were open are found to be lost one by one.
+    return failures < this.connections + this.count;
   }
 
   #nameOf(host: number): string {

@@ -156,7 +156,7 @@ export class MysqlLog implements ChangeLog {
 
   /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
   async #selectOnHosts(hosts: Hosts, sql: string, values: (string | number)[]) {
-    for (let tried = 1; ; tried += 1) {
+    for (let failures = 1; ; failures += 1) {
       const connection = await connectionFrom(this.#pool, hosts);
       const sent = hosts.now;
       try {
@@ -166,7 +166,7 @@ export class MysqlLog implements ChangeLog {
         else if (row?.head !== undefined) hosts.answered(toVersion(row.head));
         return rows;
       } catch (error) {
-        if (!hosts.mayRepeat(sent, error) || tried === hosts.count) throw error;
+        if (!hosts.mayRepeat(sent, error, failures)) throw error;
       }
     }
   }

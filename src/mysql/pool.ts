@@ -35,7 +35,7 @@ export function openPool(url: string, options: OpenPoolOptions): Pool {
   if (faults.length > 0) throw new InvalidOptionsError(faults);
   const hosts =
     options.severalHosts !== undefined && target.addresses.length > 1
-      ? new Hosts(target.addresses, options.severalHosts)
+      ? new Hosts(target.addresses, options.connectionLimit, options.severalHosts)
       : undefined;
   const usualTimeoutMs = hosts === undefined ? DEFAULT_CONNECT_TIMEOUT_MS : HOST_CONNECT_TIMEOUT_MS;
   const pool = createPool({
