@@ -8,7 +8,7 @@ import { parseCollections } from './core/collections-text.js';
 import { identifierFault } from './core/table.js';
 import { isCron } from './cron.js';
 import { InvalidOptionsError } from './errors.js';
-import { MYSQL_URL_SHAPE, mysqlUrlFaults } from './mysql/pool.js';
+import { MYSQL_HOSTS_SHAPE, MYSQL_URL_SHAPE, mysqlUrlFaults } from './mysql/url.js';
 import { REDIS_URL_SHAPE, redisUrlFaults } from './redis/url.js';
 import { type CommandName, SETTINGS, type Setting } from './settings.js';
 
@@ -84,14 +84,17 @@ export function defaultOf(setting: Setting, command: CommandName): string | numb
 }
 
 function shapeOf(setting: Setting): string {
-  if (setting.kind === 'mysql-url') return `Expected a URL like ${MYSQL_URL_SHAPE}`;
+  if (setting.kind === 'mysql-url') {
+    const shape = setting.hosts === 'one' ? MYSQL_URL_SHAPE : MYSQL_HOSTS_SHAPE;
+    return `Expected a URL like ${shape}`;
+  }
   return `Expected a URL like ${REDIS_URL_SHAPE}`;
 }
 
 function parse(setting: Setting, text: string): Parsed {
   switch (setting.kind) {
     case 'mysql-url': {
-      const faults = mysqlUrlFaults(text);
+      const faults = mysqlUrlFaults(text, setting.hosts);
       return faults.length > 0 ? { faults } : { value: text };
     }
     case 'redis-url': {

@@ -23,10 +23,12 @@ interface Common {
 export type Setting = Common &
   (
     | {
-        readonly kind: 'mysql-url' | 'redis-url';
+        readonly kind: 'mysql-url';
+        readonly hosts: 'one' | 'several';
         /** Commands that can do without it. */
         readonly optionalFor: readonly CommandName[];
       }
+    | { readonly kind: 'redis-url'; readonly optionalFor: readonly CommandName[] }
     | { readonly kind: 'tokens' | 'http-urls' | 'collections' }
     | { readonly kind: 'text' | 'identifier' | 'cron'; readonly default: string }
     | {
@@ -52,6 +54,7 @@ export const SETTINGS = {
     env: 'MYSQL_A_URL',
     flag: 'mysql-a-url',
     kind: 'mysql-url',
+    hosts: 'one',
     commands: ['migrate', 'track', 'write', 'doctor'],
     optionalFor: DOCTOR,
     help: 'MySQL in data center A',
@@ -60,9 +63,10 @@ export const SETTINGS = {
     env: 'MYSQL_B_URL',
     flag: 'mysql-b-url',
     kind: 'mysql-url',
+    hosts: 'several',
     commands: READ_DOCTOR,
     optionalFor: DOCTOR,
-    help: 'MySQL in data center B, a replica of A; SELECT on three tables is enough',
+    help: 'MySQL in data center B, one replica of A or several; SELECT on three tables is enough',
   },
   redisUrl: {
     env: 'REDIS_URL',

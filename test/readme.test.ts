@@ -1,4 +1,4 @@
-/** What README.md says, held together with what is so: tables, example, rights of the write app. */
+/** What README.md says, held together with what is so: tables, example, who needs which rights. */
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -9,7 +9,6 @@ import { createReader, Maintenance, TidemarkError, Writer } from '../src/index.j
 import { REDIS_URL_SHAPES } from '../src/redis/url.js';
 import { createDatabase, flavors, query, type TestDatabase } from './support/data-centers.js';
 import { SILENT } from './support/readers.js';
-import { until } from './support/until.js';
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
@@ -103,38 +102,5 @@ describe.each(flavors)('on %s', (flavor) => {
     await query(url.href, "UPDATE configs SET config_value = '2' WHERE config_key = 's'");
     await query(url.href, "DELETE FROM configs WHERE config_key = 's'");
     expect(await head()).toBe(before + 3);
-  });
-
-  test('the rights that are listed for the write app are enough', async () => {
-    const user = `w_${db.name}`;
-    onTestFinished(async () => void (await query(db.a, `DROP USER '${user}'@'%'`)));
-    const grants = codeBlock('sql', 'CREATE USER').replaceAll('tidemark_writer', user);
-    for (const statement of grants.split(';').filter((one) => one.trim() !== '')) {
-      await query(db.a, statement);
-    }
-    const url = new URL(db.a);
-    url.username = user;
-    url.password = 'secret';
-    const writer = new Writer({ mysql: url.href });
-    const registry = new Registry();
-    const maintenance = new Maintenance({
-      pool: writer.pool,
-      logger: SILENT,
-      retentionSeconds: 0.001,
-      pruneCron: '* * * * * *',
-      registry,
-    });
-    onTestFinished(async () => {
-      await maintenance.stop();
-      await writer.close();
-    });
-    await writer.put('a', '1');
-    await writer.put('a', '2');
-    await writer.batch({ put: { b: '3' }, delete: ['a'] });
-    expect(await writer.delete('b')).toMatchObject({ deleted: true });
-    maintenance.start();
-    const pruned = registry.getSingleMetric('tidemark_pruned_changes_total');
-    await until('old changes to be pruned', async () => (await pruned?.get())?.values[0]?.value);
-    expect(maintenance.status()).toEqual({ running: true, leader: true, failing: null });
   });
 });

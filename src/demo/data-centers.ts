@@ -21,6 +21,7 @@ import { mariadbKind } from './mariadb.js';
 import { mysqlKind } from './mysql.js';
 import { createRedis, type RedisServer } from './redis.js';
 import { untilCaughtUp } from './replication.js';
+import { ServerError } from './server-process.js';
 
 export type { DatabaseServer, Endpoint, Flavor } from './database-server.js';
 export type { RedisServer } from './redis.js';
@@ -33,18 +34,25 @@ export interface DataCentersOptions {
   database?: string;
   /** False: the Redis is made, but not started. */
   redis?: boolean;
+  /** How many replicas are in B; one by default. */
+  replicas?: number;
+  /** More arguments of each replica. */
+  replicaArgs?: readonly string[];
 }
 
 export interface DataCenters {
   readonly flavor: Flavor;
   readonly a: DatabaseServer;
+  /** The first of the replicas. */
   readonly b: DatabaseServer;
+  readonly replicas: readonly DatabaseServer[];
   readonly redis: RedisServer;
   readonly folder: string;
-  /** Waits until B has executed all A has committed. */
+  /** Waits until all replicas have executed all A has committed. */
   caughtUp(): Promise<void>;
-  stopReplication(): Promise<void>;
-  startReplication(): Promise<void>;
+  /** Of the first replica, unless another one is given. */
+  stopReplication(replica?: DatabaseServer): Promise<void>;
+  startReplication(replica?: DatabaseServer): Promise<void>;
   /** Stops every server and removes the folder. */
   stop(): Promise<void>;
 }
@@ -52,6 +60,7 @@ export interface DataCenters {
 /** Starts both data centers; resolves when B has what A has. */
 export async function startDataCenters(options: DataCentersOptions): Promise<DataCenters> {
   const { flavor, database = 'tidemark', redis: startsRedis = true } = options;
+  const { replicas: count = 1, replicaArgs = [] } = options;
   const kind = flavor === 'mysql' ? mysqlKind() : mariadbKind();
   const folder = await makeFolder(options.folder);
   const forgetFolder = atExit(() => removeNow(folder));
@@ -60,25 +69,28 @@ export async function startDataCenters(options: DataCentersOptions): Promise<Dat
     const redis = await createRedis(join(folder, 'redis'));
     opened.push(redis);
     const replicationPassword = randomPassword();
-    const create = async (role: 'source' | 'replica', name: string) => {
+    const create = async (role: 'source' | 'replica', name: string, serverId: number) => {
       const inFolder = join(folder, name);
       await mkdir(inFolder);
-      const made = { folder: inFolder, database, replicationPassword };
+      const args = role === 'replica' ? replicaArgs : [];
+      const made = { folder: inFolder, database, replicationPassword, serverId, args };
       const server = await Database.create(kind, role, made);
       opened.push(server);
       return server;
     };
-    const starting = [
-      create('source', 'a'),
-      create('replica', 'b'),
-      startsRedis ? redis.start() : undefined,
-    ] as const;
-    await Promise.allSettled(starting); // also on an error: nothing may be left half started
-    const [a, b] = await Promise.all(starting);
+    const names = Array.from({ length: count }, (_, index) =>
+      index === 0 ? 'b' : `b${index + 1}`,
+    );
+    const creatingA = create('source', 'a', 1);
+    const creatingB = names.map((name, index) => create('replica', name, 2 + index));
+    const startingRedis = startsRedis ? redis.start() : undefined;
+    // Also on an error: nothing may be left half started.
+    await Promise.allSettled([creatingA, ...creatingB, startingRedis]);
+    const [a, replicas] = await Promise.all([creatingA, Promise.all(creatingB), startingRedis]);
     const source = { ...a.endpoint, password: replicationPassword };
-    await b.connected((connection) => kind.follow(connection, source));
+    for (const b of replicas) await b.connected((connection) => kind.follow(connection, source));
     await a.query(`CREATE DATABASE IF NOT EXISTS \`${database}\``, [], '');
-    const centers = new RunningDataCenters(kind, a, b, redis, folder, forgetFolder);
+    const centers = new RunningDataCenters(kind, a, replicas, redis, folder, forgetFolder);
     await centers.caughtUp();
     return centers;
   } catch (error) {
@@ -96,7 +108,7 @@ class RunningDataCenters implements DataCenters {
   constructor(
     private readonly kind: ServerKind,
     readonly a: Database,
-    readonly b: Database,
+    readonly replicas: readonly Database[],
     readonly redis: RedisServer,
     readonly folder: string,
     private readonly forgetFolder: () => void,
@@ -104,20 +116,34 @@ class RunningDataCenters implements DataCenters {
     this.flavor = kind.flavor;
   }
 
+  get b(): Database {
+    const [first] = this.replicas;
+    if (first === undefined) throw new ServerError('Expected at least one replica, got none.');
+    return first;
+  }
+
   async caughtUp(): Promise<void> {
-    await untilCaughtUp(
-      this.flavor,
-      (sql, values) => this.a.query(sql, values, ''),
-      (sql, values) => this.b.query(sql, values, ''),
-    );
+    for (const replica of this.replicas) {
+      await untilCaughtUp(
+        this.flavor,
+        (sql, values) => this.a.query(sql, values, ''),
+        (sql, values) => replica.query(sql, values, ''),
+      );
+    }
   }
 
-  async stopReplication(): Promise<void> {
-    await this.b.query(this.kind.stopReplication, [], '');
+  async stopReplication(replica: DatabaseServer = this.b): Promise<void> {
+    await this.#own(replica).query(this.kind.stopReplication, [], '');
   }
 
-  async startReplication(): Promise<void> {
-    await this.b.query(this.kind.startReplication, [], '');
+  async startReplication(replica: DatabaseServer = this.b): Promise<void> {
+    await this.#own(replica).query(this.kind.startReplication, [], '');
+  }
+
+  #own(replica: DatabaseServer): Database {
+    const own = this.replicas.find((one) => one === replica);
+    if (own === undefined) throw new ServerError('Expected a replica of these data centers.');
+    return own;
   }
 
   stop(): Promise<void> {
@@ -127,7 +153,7 @@ class RunningDataCenters implements DataCenters {
 
   // Their data is removed with them, so nobody waits for orderly shutdowns.
   async #stop(): Promise<void> {
-    await Promise.all([this.b.kill(), this.a.kill(), this.redis.kill()]);
+    await Promise.all([...this.replicas, this.a, this.redis].map((server) => server.kill()));
     await remove(this.folder);
     this.forgetFolder();
   }

@@ -59,6 +59,8 @@ export interface CreateOptions {
   readonly password?: string;
   /** Unlike that of every other server that replicates with it; 1 for a source, 2 for a replica. */
   readonly serverId?: number;
+  /** More arguments of the server, at each start. */
+  readonly args?: readonly string[];
 }
 
 export const REPLICATION_USER = 'tidemark_replica';
@@ -72,6 +74,7 @@ export class Database implements DatabaseServer {
     private readonly role: Role,
     private readonly serverId: number,
     private readonly folder: string,
+    private readonly args: readonly string[],
     endpoint: Endpoint,
   ) {
     this.endpoint = endpoint;
@@ -86,11 +89,11 @@ export class Database implements DatabaseServer {
   /** Makes a server in `folder` (which it creates) and starts it. */
   static async create(kind: ServerKind, role: Role, options: CreateOptions): Promise<Database> {
     const { folder, database, replicationPassword, password = randomPassword() } = options;
-    const { serverId = role === 'source' ? 1 : 2 } = options;
+    const { serverId = role === 'source' ? 1 : 2, args = [] } = options;
     await copyFreshData(kind, join(folder, 'data'));
     const port = await freePort();
     const endpoint = { host: LOOPBACK, port, user: 'tidemark', password, database };
-    const server = new Database(kind, role, serverId, folder, endpoint);
+    const server = new Database(kind, role, serverId, folder, args, endpoint);
     const accounts = join(folder, 'accounts.sql');
     await writeFile(accounts, accountsSql(password, replicationPassword), { mode: 0o600 });
     await server.#start([`--init-file=${accounts}`]);
@@ -167,6 +170,7 @@ export class Database implements DatabaseServer {
       `--server-id=${this.serverId}`,
       ...this.kind.args,
       ...(this.role === 'replica' ? this.kind.replicaArgs : []),
+      ...this.args,
       ...extra,
     ]);
   }

@@ -9,6 +9,7 @@ import { TidemarkError, UnavailableError } from '../errors.js';
 import { explainMysqlFault } from '../mysql/fault.js';
 import { readMigrations } from '../mysql/migration-files.js';
 import { openPool } from '../mysql/pool.js';
+import { urlsByHost } from '../mysql/url.js';
 import { within } from '../within.js';
 import { collectSource } from './a.js';
 import { collectReplica } from './b.js';
@@ -46,8 +47,34 @@ const PATIENCE_MS = 3_000;
 const ANSWER_WITHIN_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** What a server does or lacks is a finding, never an error. */
+/** What a server does or lacks is a finding, never an error. Of several hosts of MySQL-B each is
+ * examined, Redis with the first. */
 export async function examineSystem(options: DoctorOptions): Promise<Finding[]> {
+  const [first, ...others] = urlsByHost(options.mysqlBUrl ?? '');
+  const findings = await examineOnce(
+    options.mysqlBUrl ? { ...options, mysqlBUrl: first } : options,
+  );
+  if (others.length === 0) return findings;
+  const all = findings.map((finding) =>
+    isOfB(finding) ? { ...finding, host: hostOf(first) } : finding,
+  );
+  for (const mysqlBUrl of others) {
+    const more = await examineOnce({ ...options, mysqlBUrl, redisUrl: undefined });
+    all.push(...more.filter(isOfB).map((finding) => ({ ...finding, host: hostOf(mysqlBUrl) })));
+  }
+  return all;
+}
+
+function isOfB({ place }: Finding): boolean {
+  return place === 'MySQL-B' || place === 'A to B';
+}
+
+/** Without what is secret in a URL. */
+function hostOf(url: string | undefined): string {
+  return url !== undefined && URL.canParse(url) ? new URL(url).host : '';
+}
+
+async function examineOnce(options: DoctorOptions): Promise<Finding[]> {
   const ends: (() => Promise<void>)[] = [];
   try {
     const examination = new Examination(options, ends);

@@ -22,6 +22,8 @@ export interface Verdict {
 export interface Finding extends Verdict {
   readonly place: Place;
   readonly check: string;
+  /** Of which host of MySQL-B, when there are several. */
+  readonly host?: string;
 }
 
 export type Side = 'a' | 'b' | 'redis';

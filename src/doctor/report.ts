@@ -42,7 +42,8 @@ export function reportText(findings: readonly Finding[], columns: number, colors
 }
 
 function linesOf(finding: Finding, checkColumns: number, columns: number, colors: Colors) {
-  const { severity, check, cause, remedy } = finding;
+  const { severity, check, host, remedy } = finding;
+  const cause = host === undefined ? finding.cause : `${host}: ${finding.cause}`;
   const indent = 2 + WORD_COLUMNS + checkColumns;
   const room = Math.max(LEAST_COLUMNS, columns - indent);
   const paint = {

@@ -16,6 +16,7 @@ import { keyPartsOf, keyTextSql, valueSql, wholePartsOf } from '../core/row-key.
 import { quoteIdentifier } from '../core/table.js';
 import { InvalidKeyError, SchemaError } from '../errors.js';
 import { explainMysqlFault, mysqlCodeOf } from './fault.js';
+import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
 import type { PollsTogether } from './polls-together.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
@@ -76,6 +77,7 @@ const IMPOSSIBLE = new Set([
 
 export class MysqlLog implements ChangeLog {
   readonly #pool: Pool;
+  readonly #hosts: Hosts | undefined;
   readonly #timeoutMs: number;
   readonly #polls: PollsTogether | undefined;
   readonly #table: string;
@@ -91,6 +93,7 @@ export class MysqlLog implements ChangeLog {
    * @param polls shared with other collections of the same log */
   constructor(pool: Pool, collection: Collection, timeoutMs: number, polls?: PollsTogether) {
     this.#pool = pool;
+    this.#hosts = hostsOf(pool);
     this.#timeoutMs = timeoutMs;
     this.#polls = polls;
     this.#table = quoteIdentifier(collection.table);
@@ -292,24 +295,50 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #select(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
-    let connection: PoolConnection | undefined;
     try {
-      connection = await this.#pool.getConnection();
-      const [rows] = await connection.execute<RowDataPacket[]>({
-        sql,
-        values,
-        timeout: this.#timeoutMs,
-      });
+      if (this.#hosts === undefined) return await this.#selectOnce(sql, values);
+      return await this.#selectOnHosts(this.#hosts, sql, values);
+    } catch (error) {
+      if (error instanceof ImpossibleText) throw error;
+      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+    }
+  }
+
+  /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
+  async #selectOnHosts(hosts: Hosts, sql: string, values: (string | number | null)[]) {
+    for (let failures = 1; ; failures += 1) {
+      const connection = await connectionFrom(this.#pool, hosts);
+      const sent = hosts.now;
+      try {
+        const rows = await this.#execute(connection, sql, values);
+        const [row] = rows;
+        if (row?.beat_at !== undefined) hosts.polled(sent, toBeat(row));
+        else if (row?.head !== undefined) hosts.answered(toVersion(row.head));
+        return rows;
+      } catch (error) {
+        if (error instanceof ImpossibleText || !hosts.mayRepeat(sent, error, failures)) throw error;
+      }
+    }
+  }
+
+  async #selectOnce(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
+    return await this.#execute(await this.#pool.getConnection(), sql, values);
+  }
+
+  async #execute(connection: PoolConnection, sql: string, values: (string | number | null)[]) {
+    try {
+      const timeout = this.#timeoutMs;
+      const [rows] = await connection.execute<RowDataPacket[]>({ sql, values, timeout });
       connection.release();
       return rows;
     } catch (error) {
       if (IMPOSSIBLE.has(mysqlCodeOf(error) ?? '')) {
-        connection?.release();
+        connection.release();
         throw new ImpossibleText();
       }
       // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
-      connection?.destroy();
-      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+      connection.destroy();
+      throw error;
     }
   }
 }
@@ -328,10 +357,8 @@ interface Range {
 }
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
-  const { head, beat_at } = theStream(rows);
   return {
-    head: toVersion(head),
-    beatAtMs: Date.parse(`${String(beat_at).replace(' ', 'T')}Z`),
+    ...toBeat(theStream(rows)),
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
 }
@@ -350,6 +377,11 @@ function toLogRow(row: RowDataPacket): LogRow {
     key: String(row.row_key),
     changedAt: String(row.changed_at),
   };
+}
+
+function toBeat({ head, beat_at }: RowDataPacket): Pick<LogSnapshot, 'head' | 'beatAtMs'> {
+  const beatAtMs = Date.parse(`${String(beat_at).replace(' ', 'T')}Z`);
+  return { head: toVersion(head), beatAtMs };
 }
 
 function theStream(rows: RowDataPacket[]): RowDataPacket {

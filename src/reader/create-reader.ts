@@ -31,7 +31,8 @@ import { Reconciler } from './reconciler.js';
 import { TurnsTogether } from './turns-together.js';
 
 interface Clients extends Partial<ReaderSettings> {
-  /** MySQL in data center B: `mysql://user:password@host:3306/database`, or a pool of mysql2/promise.
+  /** MySQL in data center B: `mysql://user:password@host:3306/database`, with more hosts after a
+   * comma if there are some (`host1:3306,host2:3306`), or a pool of mysql2/promise.
    * A pool that is passed in stays open; it must read at REPEATABLE READ or READ COMMITTED, with
    * `charset: 'utf8mb4'`, `dateStrings: true`, `supportBigNumbers: true`, and be in UTC. */
   readonly mysql: string | Pool;
@@ -218,7 +219,13 @@ function open(options: Clients, settings: ReaderSettings): Opened {
   const logger: Logger = options.logger ?? pino({ level: process.env.LOG_LEVEL ?? 'info' });
   const pool =
     typeof options.mysql === 'string'
-      ? openPool(options.mysql, { connectionLimit: settings.mysqlConnections })
+      ? openPool(options.mysql, {
+          connectionLimit: settings.mysqlConnections,
+          severalHosts: {
+            staleAfterMs: settings.staleAfterMs,
+            onLeave: (left) => logger.warn(left, 'left a host of MySQL-B for the next one'),
+          },
+        })
       : options.mysql;
   const client =
     typeof options.redis === 'string'

@@ -4,9 +4,9 @@
  *
  * All faults are told at once, by shape. The URL itself is never repeated: it holds a password.
  */
-import { readFileSync } from 'node:fs';
-import { type ConnectionOptions, createSecureContext } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { InvalidOptionsError } from '../errors.js';
+import { readTlsFiles, TLS_FILES } from '../tls-files.js';
 
 export const REDIS_URL_SHAPES = [
   'redis://user:password@host:6379/0',
@@ -45,7 +45,7 @@ const DEFAULT_SENTINEL_PORT = 26_379;
 const URL_PARTS =
   /^redis(s?)(?:-(sentinel|cluster))?:\/\/(?:([^@/?#]*)@)?([^@/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/;
 const ADDRESS = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/i;
-const TLS_OPTIONS = ['ssl-mode', 'ssl-ca', 'ssl-cert', 'ssl-key'];
+const TLS_OPTIONS: readonly string[] = ['ssl-mode', ...TLS_FILES];
 const SENTINEL_OPTIONS = ['sentinel-user', 'sentinel-password'];
 const SSL_MODES = ['REQUIRED', 'VERIFY_CA', 'VERIFY_IDENTITY'];
 
@@ -157,39 +157,7 @@ function readTls(parameters: URLSearchParams, faults: string[]): ConnectionOptio
     faults.push(`Expected ssl-mode to be one of ${SSL_MODES.join(', ')}`);
   const tls: ConnectionOptions = { rejectUnauthorized: mode !== 'REQUIRED' };
   if (mode !== 'VERIFY_IDENTITY') tls.checkServerIdentity = () => undefined;
-  for (const name of ['ca', 'cert', 'key'] as const) {
-    const file = parameters.get(`ssl-${name}`);
-    if (file === null) continue;
-    const pem = readPem(file);
-    if (pem === undefined)
-      faults.push(`Expected ssl-${name} to name a file that can be read, in PEM`);
-    else tls[name] = pem;
-  }
-  if (parameters.has('ssl-cert') !== parameters.has('ssl-key')) {
-    faults.push('Expected ssl-cert and ssl-key together');
-  } else if (!fitsTogether(tls)) {
-    faults.push('Expected ssl-cert to hold certificates, and ssl-key the key of the first one');
-  }
-  return tls;
-}
-
-function readPem(file: string): string | undefined {
-  try {
-    const text = readFileSync(file, 'utf8');
-    return text.includes('-----BEGIN ') ? text : undefined;
-  } catch {
-    return undefined; // the caller says which one it was
-  }
-}
-
-/** Asked now, since a connection that cannot be set up would be given up for good. */
-function fitsTogether({ ca, cert, key }: ConnectionOptions): boolean {
-  try {
-    createSecureContext({ ca, cert, key });
-    return true;
-  } catch {
-    return false;
-  }
+  return Object.assign(tls, readTlsFiles(parameters, faults));
 }
 
 function decodeOrUndefined(text: string): string | undefined {

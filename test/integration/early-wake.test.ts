@@ -74,22 +74,6 @@ describe.each(flavors)('early wake on %s', (flavor) => {
     expect((await demanded).stale).toBe(false);
   });
 
-  test('needs SELECT on three tables, and nothing else', async () => {
-    const user = `r_${db.name}`;
-    await query(db.a, `CREATE USER '${user}'@'%' IDENTIFIED BY 'secret'`);
-    const system = new URL('/mysql', db.a).href; // the test's own database is gone by then
-    onTestFinished(async () => void (await query(system, `DROP USER '${user}'@'%'`)));
-    for (const table of ['config_stream', 'config_changes', 'configs']) {
-      await query(db.a, `GRANT SELECT ON ${table} TO '${user}'@'%'`);
-    }
-    await db.caughtUp();
-    const url = new URL(db.b);
-    url.username = user;
-    url.password = 'secret';
-    const reader = await waitingReader({ mysql: url.href });
-    await expectWoken(reader, '"by a reader with few rights"');
-  });
-
   test('has a connection beside a pool that was passed in, and closes nothing but it', async () => {
     const options = { dateStrings: true, supportBigNumbers: true, timezone: 'Z' } as const;
     const pool = createPool({ uri: db.b, charset: 'utf8mb4', connectionLimit: 1, ...options });

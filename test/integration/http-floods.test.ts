@@ -51,7 +51,7 @@ describe.each(flavors)('floods, on %s', (flavor) => {
       earlyWake: 'off', // a connection of its own, and statements of its own
     });
     const before = await executed();
-    const writer = new Writer({ mysql: db.a });
+    const writer = new Writer({ mysql: db.writer });
     onTestFinished(() => writer.close());
     await writer.head(); // connected before the flood
     const startMs = performance.now();

@@ -22,7 +22,7 @@ describe.each(flavors)('following the log, on %s', (flavor) => {
   afterAll(() => db.drop());
 
   function writer(): Writer {
-    const opened = new Writer({ mysql: db.a });
+    const opened = new Writer({ mysql: db.writer });
     onTestFinished(() => opened.close());
     return opened;
   }
@@ -218,7 +218,7 @@ describe.each(flavors)('following the log, on %s', (flavor) => {
     const all = [apps.reader, ...others];
     await Promise.all([...all, deaf].map((reader) => reader.get('told')));
     const hints = new HintSender({ urls: [apps.reads], tokens: ['secret'] });
-    const hinting = new Writer({ mysql: db.a, hints });
+    const hinting = new Writer({ mysql: db.writer, hints });
     onTestFinished(async () => {
       hints.close();
       await hinting.close();

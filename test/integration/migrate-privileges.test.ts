@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrateCommand } from '../../src/cli/migrate.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
-import { ALL_UP, migrateAt, migrationText } from '../support/migrations.js';
-import { plainClient } from '../support/plain-client.js';
+import { ALL_UP, migrateAt } from '../support/migrations.js';
 
 describe.each(flavors)('privileges of the migrations on %s', (flavor) => {
   let database: TestDatabase;
@@ -70,19 +69,5 @@ describe.each(flavors)('privileges of the migrations on %s', (flavor) => {
     const error: unknown = await command.catch((caught: unknown) => caught);
     expect(error).toMatchObject({ code: 'access_denied' });
     expect(String(error)).not.toContain('hunter2');
-  });
-
-  test('grant_reader.sql lets an account read what a reader needs, and nothing else', async () => {
-    await migrateAt(database.a);
-    user = 'tidemark_reader';
-    await account();
-    await plainClient(flavor, database.a, await migrationText('grant_reader'));
-    await database.caughtUp();
-    const [a, b] = [as(user, database.a), as(user, database.b)];
-    for (const table of ['config_stream', 'config_changes', 'configs']) {
-      await query(b, `SELECT * FROM ${table}`);
-      await expect(query(a, `DELETE FROM ${table}`)).rejects.toThrow(/denied/);
-    }
-    await expect(query(b, 'SELECT * FROM tidemark_migrations')).rejects.toThrow(/denied/);
   });
 });

@@ -300,33 +300,13 @@ describe.each(flavors)('a reader on %s', (flavor) => {
     const printed: unknown[] = [];
     const print = (...args: unknown[]) => void printed.push(args);
     const logger = { debug: print, info: print, warn: print, error: print };
-    const reader = createReader(readerOptions({ ...db, b: url.href }, { logger }));
+    const reader = createReader(readerOptions({ b: url.href, redis: db.redis }, { logger }));
     onTestFinished(() => reader.stop());
     const failure: unknown = await reader.start().catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(AccessDeniedError);
     const everything = inspect([failure, printed], { depth: 20 });
     expect(everything).not.toContain(secret);
     expect(everything).not.toContain(right);
-  });
-
-  test('needs SELECT on three tables, and nothing else', async () => {
-    const user = `r_${db.name.slice(-12)}`;
-    await query(db.a, `CREATE USER '${user}'@'%' IDENTIFIED BY 'pa55-word'`);
-    onTestFinished(async () => {
-      await query(db.a, `DROP USER '${user}'@'%'`);
-    });
-    for (const table of ['config_stream', 'config_changes', 'configs']) {
-      await query(db.a, `GRANT SELECT ON ${table} TO '${user}'@'%'`);
-    }
-    await db.caughtUp();
-    const url = new URL(db.b);
-    url.username = user;
-    url.password = 'pa55-word';
-    const reader = await startReader({ ...db, b: url.href });
-    await put({ a: '10' });
-    await taken(db.a, [reader]);
-    expect(await textOf(reader, 'a')).toBe('10');
-    expect((await reader.list({ prefix: 'a', limit: 1 })).readings).toHaveLength(1);
   });
 });
 

@@ -74,7 +74,7 @@ describe.each(flavors)('readers on %s tell the truth', (flavor) => {
     fault: (scene: Scene) => Promise<void>,
     { padBytes = 0 } = {},
   ): Promise<Scene> {
-    const urls = { b: db.b, redis: server.url() };
+    const urls = { ...db, redis: server.url() };
     const readers = [await startReader(urls, LOCAL), await startReader(urls, LOCAL)];
     const readables = readers.map((reader, index) => readable(`reader ${index}`, reader));
     const scene = { load: new Load({ a: db.a, readables, padBytes }), readers };
@@ -211,7 +211,7 @@ describe.each(flavors)('readers on %s tell the truth', (flavor) => {
     redis.on('error', () => undefined);
     onTestFinished(() => redis.disconnect());
     await until('a connection', () => redis.status === 'ready');
-    const reader = await startReader({ b: db.b, redis: '' }, { redis, redisTimeoutMs: 50 });
+    const reader = await startReader({ ...db, redis: '' }, { redis, redisTimeoutMs: 50 });
     await until('a warm Redis', () => reader.ready);
     server.pause();
     try {
@@ -243,7 +243,7 @@ describe.each(flavors)('readers on %s tell the truth', (flavor) => {
     const print = (...args: unknown[]) => void printed.push(args);
     const logger = { ...SILENT, debug: print, info: print, warn: print };
     const url = server.url().replace('redis://', 'redis://:not-the-one@');
-    const reader = await startReader({ b: db.b, redis: url }, { logger });
+    const reader = await startReader({ ...db, redis: url }, { logger });
     const load = new Load({ a: db.a, readables: [readable('reader', reader)] });
     onTestFinished(() => load.stop());
     await load.start();
@@ -299,7 +299,7 @@ describe.each(flavors)('readers on %s tell the truth', (flavor) => {
   test.each(CORRUPTIONS)(
     'when an entry is $what: a miss, counted, repaired',
     async (corruption) => {
-      const urls = { b: db.b, redis: server.url() };
+      const urls = { ...db, redis: server.url() };
       const [one, other] = [await startReader(urls), await startReader(urls)];
       await query(
         db.a,

@@ -61,7 +61,7 @@ interface Scene {
 /** Lets `fault` happen under load, then waits for Redis to be of use again, and holds everything
  * against the truth. */
 async function underLoad(url: string, fault: (scene: Scene) => Promise<unknown>): Promise<Scene> {
-  const urls = { b: db.b, redis: url };
+  const urls = { ...db, redis: url };
   const readers = [await startReader(urls, OPTIONS), await startReader(urls, OPTIONS)];
   const readables = readers.map((reader, index) => readable(`reader ${index}`, reader));
   const scene = { load: new Load({ a: db.a, readables }), readers };
@@ -214,7 +214,7 @@ test('a server that has become a replica is left for the one behind the same add
   });
 });
 
-describe('with TLS, and a user that has no more rights than README lists', () => {
+describe('with TLS, and users that have no more rights than the files in ops/ give', () => {
   const password = 'p@ss: /+';
   let tls: TlsFiles;
   beforeAll(() => {
@@ -222,20 +222,18 @@ describe('with TLS, and a user that has no more rights than README lists', () =>
   });
 
   async function started(kind: RedisTopologyKind): Promise<RedisTopology> {
-    const args = ['--user', ...(await readerRights(password))];
+    const args = ['--user', ...(await rightsIn('redis-readers.acl', password))];
     const secured = { kind, folder: join(folder, `${kind}-secured`), args, tls };
     const redis = await startRedisTopology({ ...secured, sentinelPassword: 'operator' });
     onTestFinished(() => redis.stop());
-    const rights = ['+sentinel|get-master-addr-by-name', '+sentinel|sentinels'];
-    for (const sentinel of redis.sentinels) {
-      await sentinel.call('ACL', 'SETUSER', 'watcher', 'reset', 'on', `>${password}`, ...rights);
-    }
+    const rights = await rightsIn('redis-sentinels.acl', password);
+    for (const sentinel of redis.sentinels) await sentinel.call('ACL', 'SETUSER', ...rights);
     return redis;
   }
 
   function urlFor(redis: RedisTopology): string {
     const files = { 'ssl-ca': tls.ca, 'ssl-cert': tls.cert, 'ssl-key': tls.key };
-    const watcher = { 'sentinel-user': 'watcher', 'sentinel-password': password };
+    const watcher = { 'sentinel-user': 'tidemark_reader', 'sentinel-password': password };
     const query = { ...files, ...(redis.sentinels.length > 0 && watcher) };
     return redis.url({ user: 'tidemark_reader', password, query });
   }
@@ -287,13 +285,12 @@ async function connectsTo(url: string): Promise<string> {
   }
 }
 
-/** The arguments of README's ACL SETUSER, with another password. */
-async function readerRights(password: string): Promise<string[]> {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, rights] = /^ACL SETUSER ([^`]*)```/m.exec(readme) ?? [];
-  if (rights === undefined) throw new Error('Expected ACL SETUSER in README.md, got none');
-  return rights
-    .trim()
-    .split(/\s+/)
-    .map((word) => (word === '>secret' ? `>${password}` : word));
+/** The user in a file of ops/ and its rights, as ACL SETUSER takes them, with another password. */
+async function rightsIn(file: string, password: string): Promise<string[]> {
+  const text = await readFile(new URL(`../../ops/${file}`, import.meta.url), 'utf8');
+  const [line = '', ...others] = text.trim().split('\n');
+  expect(others, 'one user').toEqual([]);
+  const [directive, ...rights] = line.split(' ');
+  expect(directive).toBe('user');
+  return rights.map((word) => (word === '>secret' ? `>${password}` : word));
 }

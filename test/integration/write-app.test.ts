@@ -24,7 +24,7 @@ describe.each(flavors)('the HTTP apps on %s', (flavor) => {
 
   beforeAll(async () => {
     database = await createDatabase(flavor);
-    const writer = new Writer({ mysql: database.a });
+    const writer = new Writer({ mysql: database.writer });
     const maintenance = new Maintenance({ pool: writer.pool, logger, registry: writer.metrics });
     writeServer = createServer({ logLevel: 'silent' });
     answers.push(observed(writeServer));

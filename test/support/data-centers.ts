@@ -5,20 +5,28 @@
  * starts data centers of its own: `startDataCenters` in src/demo/data-centers.ts.
  */
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { inject } from 'vitest';
+import { splitSql } from '../../src/core/sql-script.js';
 import type { Flavor } from '../../src/demo/data-centers.js';
 import { untilCaughtUp } from '../../src/demo/replication.js';
 import { migrate } from '../../src/mysql/migrate.js';
-import { EVIDENCE_DATABASE, type ProvidedDataCenters } from './global-setup.js';
+import { MIGRATIONS_FOLDER } from '../../src/mysql/migration-files.js';
+import { ACCOUNTS, EVIDENCE_DATABASE, type ProvidedDataCenters } from './global-setup.js';
 
 export interface TestDatabase {
   readonly flavor: Flavor;
   readonly name: string;
-  /** URLs with this database. */
+  /** URLs with this database, of an account that may do everything. */
   readonly a: string;
   readonly b: string;
+  /** A, with the rights of migrations/grant_writer.sql; B, with those of grant_reader.sql. Both as
+   * an administrator in a database without the migrations. */
+  readonly writer: string;
+  readonly reader: string;
   /** A Redis database of its own, empty. */
   readonly redis: string;
   /** Waits until B has executed all A has committed. */
@@ -37,7 +45,12 @@ export async function createDatabase(
   const centers = centersOf(flavor);
   await query(centers.a, `CREATE DATABASE \`${name}\``);
   const a = `${centers.a}${name}`;
-  if (migrated) await connected(a, (connection) => migrate(connection));
+  if (migrated) {
+    await connected(a, async (connection) => {
+      await migrate(connection);
+      for (const grants of ['grant_reader', 'grant_writer']) await applyGrants(connection, grants);
+    });
+  }
   const caughtUp = () =>
     untilCaughtUp(
       flavor,
@@ -45,15 +58,29 @@ export async function createDatabase(
       (sql, values) => query(centers.b, sql, values),
     );
   await caughtUp();
+  const b = `${centers.b}${name}`;
+  const as = (user: string, url: string) =>
+    migrated ? urlAs(url, user, centers.accountPassword) : url;
   return {
-    flavor,
-    name,
-    a,
-    b: `${centers.b}${name}`,
+    ...{ flavor, name, a, b, writer: as(ACCOUNTS.writer, a), reader: as(ACCOUNTS.reader, b) },
     redis: await nextRedisDatabase(centers.redis),
     caughtUp,
     drop: () => drop(centers.a, name),
   };
+}
+
+/** `url` with another account. */
+export function urlAs(url: string, user: string, password: string): string {
+  const own = new URL(url);
+  own.username = user;
+  own.password = password;
+  return own.href;
+}
+
+/** Applies a grant file of migrations/, by its name without `.sql`, to its database. */
+export async function applyGrants(connection: Connection, name: string): Promise<void> {
+  const text = await readFile(join(MIGRATIONS_FOLDER, `${name}.sql`), 'utf8');
+  for (const statement of splitSql(text)) await connection.query(statement);
 }
 
 /** Runs one statement on a connection of its own. */

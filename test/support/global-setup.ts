@@ -1,5 +1,6 @@
 /**
- * Starts both data centers of each flavor once for the whole run.
+ * Starts both data centers of each flavor once for the whole run, with an account for readers and one
+ * for writers, which get the rights of migrations/grant_*.sql in each test's database.
  *
  * With CI=true the run fails when a flavor was not exercised: nothing was written to a tracked
  * table of its source.
@@ -8,6 +9,7 @@ import type { RowDataPacket } from 'mysql2/promise';
 import { createConnection } from 'mysql2/promise';
 import type { TestProject } from 'vitest/node';
 import { type DataCenters, type Flavor, startDataCenters } from '../../src/demo/data-centers.js';
+import { randomPassword } from '../../src/demo/database-server.js';
 
 export interface ProvidedDataCenters {
   readonly flavor: Flavor;
@@ -15,6 +17,8 @@ export interface ProvidedDataCenters {
   readonly a: string;
   readonly b: string;
   readonly redis: string;
+  /** Of each of ACCOUNTS. */
+  readonly accountPassword: string;
 }
 
 declare module 'vitest' {
@@ -25,6 +29,8 @@ declare module 'vitest' {
 
 const ALL: readonly Flavor[] = ['mysql', 'mariadb'];
 export const EVIDENCE_DATABASE = 'tidemark_evidence';
+/** As the grant files name them. */
+export const ACCOUNTS = { reader: 'tidemark_reader', writer: 'tidemark_writer' } as const;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const starting = wantedFlavors().map((flavor) => startDataCenters({ flavor }));
@@ -32,8 +38,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const running = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   try {
     await Promise.all(starting);
-    for (const { a } of running) await prepareEvidence(a.url(''));
-    project.provide('dataCenters', running.map(provided));
+    const accountPassword = randomPassword();
+    for (const { a } of running) {
+      await prepareEvidence(a.url(''));
+      await makeAccounts(a.url(''), accountPassword);
+    }
+    project.provide(
+      'dataCenters',
+      running.map((centers) => provided(centers, accountPassword)),
+    );
   } catch (error) {
     await Promise.all(running.map((one) => one.stop()));
     throw error;
@@ -56,8 +69,19 @@ function wantedFlavors(): Flavor[] {
   });
 }
 
-function provided({ flavor, a, b, redis }: DataCenters): ProvidedDataCenters {
-  return { flavor, a: a.url(''), b: b.url(''), redis: redis.url() };
+function provided(
+  { flavor, a, b, redis }: DataCenters,
+  accountPassword: string,
+): ProvidedDataCenters {
+  return { flavor, a: a.url(''), b: b.url(''), redis: redis.url(), accountPassword };
+}
+
+async function makeAccounts(url: string, password: string): Promise<void> {
+  const connection = await createConnection(url);
+  for (const user of Object.values(ACCOUNTS)) {
+    await connection.query(`CREATE USER '${user}'@'%' IDENTIFIED BY ?`, [password]);
+  }
+  await connection.end();
 }
 
 async function prepareEvidence(url: string): Promise<void> {

@@ -37,7 +37,7 @@ export async function startHttpApps(
   const { tokens, limits } = options;
   const serverOptions = { logLevel: 'silent', ...options.server };
   const [writing, reading] = [createServer(serverOptions), createServer(serverOptions)];
-  const writer = new Writer({ mysql: db.a });
+  const writer = new Writer({ mysql: db.writer });
   const { pool, metrics: registry } = writer;
   const maintenance = new Maintenance({ pool, registry, logger: SILENT }); // for its heartbeat
   maintenance.start();

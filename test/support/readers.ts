@@ -8,13 +8,20 @@ export const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 /** Long enough for any machine: what must fail in time says its own. */
 const PATIENT_MS = 30_000;
 
+/** Where MySQL-B and Redis are. A reader takes the account that may only read, if there is one. */
+export interface ReaderUrls {
+  readonly b: string;
+  readonly reader?: string;
+  readonly redis: string;
+}
+
 /** What a reader of tests is created with, unless the test says otherwise. */
 export function readerOptions(
-  { b, redis }: { readonly b: string; readonly redis: string },
+  { b, reader = b, redis }: ReaderUrls,
   options: Partial<CreateReaderOptions> = {},
 ): CreateReaderOptions {
   return {
-    mysql: b,
+    mysql: reader,
     redis,
     logger: SILENT,
     pollIntervalMs: 20,
@@ -27,7 +34,7 @@ export function readerOptions(
 
 /** A reader that runs until the test is over. */
 export async function startReader(
-  urls: { readonly b: string; readonly redis: string },
+  urls: ReaderUrls,
   options: Partial<CreateReaderOptions> = {},
 ): Promise<Reader> {
   const reader = createReader(readerOptions(urls, options));

@@ -38,7 +38,7 @@ export class WriterFixture {
 
   /** Another writer, closed after the test. */
   open(options: Partial<WriterOptions> = {}): Writer {
-    const one = new Writer({ mysql: this.database.a, ...options });
+    const one = new Writer({ mysql: this.database.writer, ...options });
     this.#opened.push(one);
     return one;
   }
