@@ -5,6 +5,7 @@ export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
 export * from './errors.js';
 export type { Logger } from './logger.js';
+export { bridgeToOpenTelemetry } from './metrics/open-telemetry.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export { type CreateReaderOptions, createReader, READER_DEFAULTS } from './reader/create-reader.js';
 export type { HintOutcome } from './reader/hints.js';
@@ -18,6 +19,7 @@ export type {
   WatchOptions,
   WatchReset,
 } from './reader/watch.js';
+export { redaction } from './redaction.js';
 export { HintSender, type HintSenderOptions } from './writer/hint-sender.js';
 export {
   MAINTENANCE_DEFAULTS,

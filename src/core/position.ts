@@ -31,7 +31,8 @@ export interface Position {
   readonly fingerprint: string;
 }
 
-export type RebaseReason = 'start' | 'pruned' | 'gap' | 'diverged' | 'regressed';
+export const REBASE_REASONS = ['start', 'pruned', 'gap', 'diverged', 'regressed'] as const;
+export type RebaseReason = (typeof REBASE_REASONS)[number];
 
 export type Verdict =
   | { readonly kind: 'idle' }

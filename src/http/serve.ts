@@ -8,18 +8,10 @@ import { BlockList, isIP, type Socket } from 'node:net';
 import closeWithGrace from 'close-with-grace';
 import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import { InvalidOptionsError } from '../errors.js';
+import { loggerOptions } from '../logger.js';
 import { SERVER_DEFAULTS, type ServerLimits } from './limits.js';
 import { handleError, handleNotFound, PROBLEM_TYPE, type Problem, problem } from './problem.js';
 
-/** What a log line never holds: tokens, passwords, and SQL with the values in it. */
-const REDACTED = [
-  'req.headers.authorization',
-  '*.password',
-  'err.sql',
-  'err.sqlMessage',
-  'err.cause.sql',
-  'err.cause.sqlMessage',
-];
 const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface ServerOptions extends Partial<ServerLimits> {
@@ -33,7 +25,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   };
   const logsRequests = logLevel === 'debug' || logLevel === 'trace';
   const server = Fastify({
-    logger: { level: logLevel, redact: REDACTED },
+    logger: loggerOptions(logLevel),
     logController: new LogController({ disableRequestLogging: !logsRequests }),
     // A logger for each request costs a local hit a tenth; the few lines that errors write name
     // their request themselves.

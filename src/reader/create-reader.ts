@@ -1,11 +1,10 @@
 /** Puts a reader together: from URLs, or from clients that the service has already. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
-import { pino } from 'pino';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
-import type { Logger } from '../logger.js';
+import { createLogger, type Logger } from '../logger.js';
 import { MysqlLog } from '../mysql/log.js';
 import { connectionOptionsOf, openPool } from '../mysql/pool.js';
 import { GtidWake } from '../mysql/wake.js';
@@ -92,7 +91,7 @@ export const READER_DEFAULTS: ReaderSettings = Object.freeze({
 export function createReader(options: CreateReaderOptions): Reader {
   const settings = settingsOf(options);
   const names = { ...DEFAULT_TABLE, ...options.tableNames };
-  const logger: Logger = options.logger ?? pino({ level: process.env.LOG_LEVEL ?? 'info' });
+  const logger: Logger = options.logger ?? createLogger(process.env.LOG_LEVEL || 'info');
   const pool =
     typeof options.mysql === 'string'
       ? openPool(options.mysql, { connectionLimit: settings.mysqlConnections })

@@ -45,6 +45,11 @@ export interface ReconcilerEvents {
   page: [page: Page, keys: readonly string[]];
   rebase: [reason: RebaseReason];
   generation: [bucket: number, reason: string];
+  /** `onChange: 'refresh'`: a local entry was replaced by what its change brought. */
+  refresh: [key: string, entry: Entry];
+  /** MySQL-B has answered a poll, Redis has taken a page into one bucket: after so long. */
+  poll: [ms: number];
+  apply: [ms: number];
   /** The instance has caught up with a heartbeat: `ageMs` is what it was then. */
   beat: [];
   /** Redis did not take part in this turn. */
@@ -83,6 +88,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       newGeneration: options.newGeneration ?? (() => randomBytes(9).toString('base64url')),
       applied: () => this.#local.applied,
       onGeneration: (bucket, reason) => this.emit('generation', bucket, reason),
+      onApplied: (ms) => this.emit('apply', ms),
       onFault: (error) => this.emit('redis-fault', error),
     });
   }
@@ -95,6 +101,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** Grows with each turn that saw a newer head or heartbeat than those before. */
   get news(): number {
     return this.#news;
+  }
+
+  /** Data center A's clock at the newest heartbeat seen, ms since the epoch; -Infinity before. */
+  get beatAtMs(): number {
+    return this.#newestBeatAtMs;
   }
 
   get started(): boolean {
@@ -121,7 +132,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (!this.#started) return this.#rebase('start');
     const from = this.#local.applied;
     const [snapshot, stored] = await Promise.all([
-      this.#options.log.poll(from.version, this.#options.pageSize + 1),
+      this.#timed(this.#options.log.poll(from.version, this.#options.pageSize + 1)),
       this.#marks.read(),
     ]);
     if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
@@ -138,6 +149,14 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#noteBeat(snapshot);
     const marksDone = await this.#marks.mend(judged);
     return !marksDone || this.#local.applied.version < snapshot.head;
+  }
+
+  /** The same promise: whoever listens to how long it took delays nobody. */
+  #timed<T>(poll: Promise<T>): Promise<T> {
+    const startedAtMs = this.#options.now().monotonicMs;
+    const tell = () => this.emit('poll', this.#options.now().monotonicMs - startedAtMs);
+    poll.then(tell, () => undefined); // whoever awaits it is told of a failure
+    return poll;
   }
 
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
@@ -158,7 +177,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#local.evict(keys, loaded.page.to);
     for (const key of held) {
       const entry = loaded.entries.get(key);
-      if (entry !== undefined) this.#local.refresh(key, entry);
+      if (entry === undefined) continue;
+      this.#local.refresh(key, entry);
+      this.emit('refresh', key, entry);
     }
     this.emit('page', loaded.page, keys);
   }
