@@ -3,6 +3,7 @@ import { collectDefaultMetrics } from 'prom-client';
 import type { SettingsOf } from '../env.js';
 import { readApp } from '../http/read-app.js';
 import { createServer, serveUntilSignal } from '../http/serve.js';
+import { bridgeToOpenTelemetry } from '../metrics/open-telemetry.js';
 import { createReader } from '../reader/create-reader.js';
 
 /** Listens at once, not ready; resolves when MySQL-B has answered for the first time.
@@ -21,6 +22,7 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
     logger: server.log,
   });
   collectDefaultMetrics({ register: reader.metrics });
+  if (settings.opentelemetry === 'on') await bridgeToOpenTelemetry(reader.metrics);
   await server.register(readApp, { reader, tokens, limits, onClose: () => reader.stop() });
   await serveUntilSignal(server, { host, port });
   try {

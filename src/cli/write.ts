@@ -4,6 +4,7 @@ import type { SettingsOf } from '../env.js';
 import { AccessDeniedError, SchemaError } from '../errors.js';
 import { assertMayServeWrites, createServer, serveUntilSignal } from '../http/serve.js';
 import { writeApp } from '../http/write-app.js';
+import { bridgeToOpenTelemetry } from '../metrics/open-telemetry.js';
 import { HintSender } from '../writer/hint-sender.js';
 import { Maintenance } from '../writer/maintenance.js';
 import { Writer } from '../writer/writer.js';
@@ -35,6 +36,7 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
     retentionSeconds: settings.retentionHours * 3600,
     registry: writer.metrics,
   });
+  if (settings.opentelemetry === 'on') await bridgeToOpenTelemetry(writer.metrics);
   const onClose = async () => {
     await maintenance.stop();
     await writer.close();
