@@ -49,14 +49,15 @@ describe.skipIf(programs === undefined).each(flavors)('Prometheus beside apps on
     return await answer.text();
   }
 
-  /** A write, and reads of it by each tier: the first reader loads from MySQL-B, the second one from
-   * Redis, and then both have it. */
+  /** A write, which each reader finds in Redis and then in its memory, and a key that none has
+   * asked for. */
   async function traffic(): Promise<void> {
     const [write, ...reads] = apps.map(({ url }) => url);
     const path = `v1/configs/k${writes++ % 10}`;
     const answer = await textOf(`${write}/${path}`, { method: 'PUT', body: `${writes}` });
     const headers = { 'Tidemark-Min-Version': String(JSON.parse(answer).version) };
     for (const read of [...reads, ...reads]) await textOf(`${read}/${path}`, { headers });
+    await textOf(`${reads[0]}/v1/configs?keys=nobody-${writes}`);
   }
 
   test('every expression of the dashboard gives data', async () => {

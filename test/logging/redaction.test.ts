@@ -118,7 +118,7 @@ test('what is no secret stays', () => {
 
 test('any password, in any place of a URL, in any depth of a line', () => {
   const passwords = fc.string({ minLength: 6, unit: 'grapheme-ascii' }).map((text) => {
-    return `s3cr3t${text.replaceAll(/\s/g, '')}`;
+    return `s3cr3t${text.replaceAll(/\s/g, '')}t3rc3s`;
   });
   const schemes = fc.constantFrom('mysql', 'redis', 'rediss-sentinel', 'https');
   fc.assert(
@@ -127,7 +127,7 @@ test('any password, in any place of a URL, in any depth of a line', () => {
       const url = `${scheme}://user:${shown}@host:1/db`;
       const deep = { a: [{ b: { note: `see ${url}, then` } }], password: shown };
       const line = lineOf({ ...deep, err: new Error(url, { cause: new Error(url) }) }, url);
-      expect(line).not.toContain('s3cr3t');
+      expect(line).not.toMatch(/s3cr3t|t3rc3s/);
       expect(line).toContain('host:1/db');
     }),
   );
