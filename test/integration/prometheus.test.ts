@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppProcess } from '../../src/demo/app-process.js';
-import { expressions, metricsIn } from '../support/dashboard.js';
+import { expressions, isOfAbsentPart, metricsIn } from '../support/dashboard.js';
 import { createDatabase, flavors, type TestDatabase } from '../support/data-centers.js';
 import { findPrometheus, Prometheus } from '../support/prometheus.js';
 import { until } from '../support/until.js';
@@ -13,7 +13,6 @@ import { until } from '../support/until.js';
 const RULES = fileURLToPath(new URL('../../ops/alerts.yml', import.meta.url));
 /** Nothing has these labels before something has gone wrong. */
 const AFTER_A_FAULT = ['tidemark_write_retries_total'];
-const isOfAuditor = (name: string) => name.startsWith('tidemark_audit_');
 const programs = findPrometheus();
 
 describe.skipIf(programs === undefined).each(flavors)('Prometheus beside apps on %s', (flavor) => {
@@ -61,11 +60,10 @@ describe.skipIf(programs === undefined).each(flavors)('Prometheus beside apps on
   }
 
   test('every expression of the dashboard gives data', async () => {
-    const isAudited = [...scraped].some(isOfAuditor);
     for (const { panel, expr } of expressions('5s')) {
       const metrics = metricsIn(expr);
       if (metrics.some((name) => AFTER_A_FAULT.includes(name))) continue;
-      if (!isAudited && metrics.some(isOfAuditor)) continue; // an app without an auditor
+      if (metrics.some((name) => isOfAbsentPart(name, scraped))) continue;
       for (const name of metrics) expect(scraped, panel).toContain(name);
       await until(`data for "${panel}": ${expr}`, async () => {
         await traffic();

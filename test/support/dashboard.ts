@@ -56,3 +56,9 @@ export function metricsIn(text: string): string[] {
   const names = text.match(/\btidemark_[a-z_]+/g) ?? [];
   return names.map((name) => name.replace(/_(bucket|sum|count)$/, ''));
 }
+
+/** Whether it is of a part that a reader can be without, the auditor or the roster, and is. */
+export function isOfAbsentPart(name: string, known: Iterable<string>): boolean {
+  const [part] = /^tidemark_(audit|roster)_/.exec(name) ?? [];
+  return part !== undefined && ![...known].some((one) => one.startsWith(part));
+}
