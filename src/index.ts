@@ -6,6 +6,7 @@ export { Reading, type ReadOptions, type Tier } from './core/reading.js';
 export type { TableNames } from './core/table.js';
 export * from './errors.js';
 export type { Logger } from './logger.js';
+export { bridgeToOpenTelemetry } from './metrics/open-telemetry.js';
 export { type MigrateOptions, type MigrateResult, migrate } from './mysql/migrate.js';
 export type { Audit, AuditStatus } from './reader/auditor.js';
 export {
@@ -27,6 +28,7 @@ export type {
   WatchOptions,
   WatchReset,
 } from './reader/watch.js';
+export { redaction } from './redaction.js';
 export { HintSender, type HintSenderOptions } from './writer/hint-sender.js';
 export {
   MAINTENANCE_DEFAULTS,

@@ -101,7 +101,16 @@ export const SETTINGS = {
     default: 'info',
     choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
     commands: BOTH,
-    help: 'the least that is logged; debug also logs each request',
+    help: 'the least that is logged; debug also logs each request and each key that is loaded',
+  },
+  opentelemetry: {
+    env: 'OPENTELEMETRY',
+    flag: 'opentelemetry',
+    kind: 'choice',
+    default: 'off',
+    choices: ['on', 'off'],
+    commands: BOTH,
+    help: 'on: metrics go to OpenTelemetry as well, by @opentelemetry/api, which you install',
   },
   maxConnections: {
     env: 'MAX_CONNECTIONS',

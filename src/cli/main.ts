@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { defaultOf, readSettings, settingsFor } from '../env.js';
 import { InvalidOptionsError, TidemarkError } from '../errors.js';
+import { redacted } from '../redaction.js';
 import type { CommandName } from '../settings.js';
 
 const EXAMPLES = `
@@ -114,7 +115,7 @@ function withSettings(name: CommandName, description: string): Command {
 /** Says what failed, unless commander has done so. Usage is 2, the rest 1. */
 function exitCodeFor(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  const text = error instanceof TidemarkError ? error.message : stackOf(error);
+  const text = error instanceof TidemarkError ? error.message : redacted(stackOf(error));
   process.stderr.write(`tidemark: ${text}\n`);
   return error instanceof InvalidOptionsError ? 2 : 1;
 }

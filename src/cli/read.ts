@@ -4,6 +4,7 @@ import { parseCollections } from '../core/collections-text.js';
 import type { SettingsOf } from '../env.js';
 import { readApp } from '../http/read-app.js';
 import { createServer, serveUntilSignal } from '../http/serve.js';
+import { bridgeToOpenTelemetry } from '../metrics/open-telemetry.js';
 import { createReaders } from '../reader/create-reader.js';
 
 /** Listens at once, not ready; resolves when MySQL-B has answered for the first time.
@@ -21,6 +22,9 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
   const readers = createReaders({ ...others, ...clients, collections });
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  if (settings.opentelemetry === 'on') {
+    for (const [, reader] of readers) await bridgeToOpenTelemetry(reader.metrics);
+  }
   const onClose = () => readers.stop();
   await server.register(readApp, { reader: readers, registry, tokens, limits, onClose });
   await serveUntilSignal(server, { host, port });

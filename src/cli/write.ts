@@ -6,6 +6,7 @@ import type { SettingsOf } from '../env.js';
 import { AccessDeniedError, SchemaError } from '../errors.js';
 import { assertMayServeWrites, createServer, serveUntilSignal } from '../http/serve.js';
 import { writeApp } from '../http/write-app.js';
+import { bridgeToOpenTelemetry } from '../metrics/open-telemetry.js';
 import { openPool } from '../mysql/pool.js';
 import { HintSender } from '../writer/hint-sender.js';
 import { Maintenance } from '../writer/maintenance.js';
@@ -43,6 +44,11 @@ export async function writeCommand(settings: SettingsOf<'write'>): Promise<void>
     retentionSeconds: settings.retentionHours * 3600,
     registry,
   });
+  if (settings.opentelemetry === 'on') {
+    for (const each of [registry, ...able.map((writer) => writer.metrics)]) {
+      await bridgeToOpenTelemetry(each);
+    }
+  }
   const onClose = async () => {
     await maintenance.stop();
     await Promise.all(able.map((writer) => writer.close()));

@@ -31,8 +31,16 @@ export interface Position {
   readonly fingerprint: string;
 }
 
-/** 'audit': a change was found that is not in the log. */
-export type RebaseReason = 'start' | 'pruned' | 'gap' | 'diverged' | 'regressed' | 'audit';
+export const REBASE_REASONS = [
+  'start',
+  'pruned',
+  'gap',
+  'diverged',
+  'regressed',
+  /** A change was found that is not in the log. */
+  'audit',
+] as const;
+export type RebaseReason = (typeof REBASE_REASONS)[number];
 
 export type Verdict =
   | { readonly kind: 'idle' }

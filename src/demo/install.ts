@@ -7,18 +7,12 @@
  * beside its place and renamed, so that a half-built one is never used. It never removes a package.
  * Elsewhere it says in one line what to install. With nothing missing it only looks.
  */
-import { spawn } from 'node:child_process';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TidemarkError } from '../errors.js';
+import { aptGet, InstallError, isDebianLike, rootPrefix, run } from './debian.js';
 import { findMariaDB, findMySQL, findRedis, mysqlTree, onPath } from './programs.js';
 
-/** A server could not be installed. */
-export class InstallError extends TidemarkError {
-  readonly code = 'install';
-}
-
-const OUTPUT_TAIL_LINES = 15;
 const MYSQL_PACKAGES = 'mysql-server-core,mysql-client-core,libaio1t64';
 const NEEDED = 'MySQL 8.0.17+ (mysqld, mysql), MariaDB 10.6+ (mariadbd, mariadb), redis-server 7+';
 
@@ -39,11 +33,9 @@ async function install(): Promise<void> {
   const packages = missing.flatMap((one) => one.packages);
   if (packages.length > 0) {
     say(`Installing ${packages.join(', ')} ...`);
-    const apt = [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get'];
-    const patient = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=3'];
-    await run([...apt, ...patient, 'update']);
-    const options = ['install', '-y', '--no-install-recommends', '--no-remove'];
-    await run([...apt, ...patient, ...options, ...packages]);
+    await aptGet(asRoot, 'update');
+    const options = ['-y', '--no-install-recommends', '--no-remove'];
+    await aptGet(asRoot, 'install', ...options, ...packages);
   }
   if (lacksMySQL) await buildMySQLTree(asRoot);
   const still = missingServers(findMySQL() === undefined).map(({ name }) => name);
@@ -67,19 +59,6 @@ function missingServers(lacksMySQL: boolean): Missing[] {
 function debootstrapPackages(): string[] {
   // The keyring is what debootstrap checks signatures with; Ubuntu does not have it by default.
   return onPath('debootstrap') === undefined ? ['debootstrap', 'debian-archive-keyring'] : [];
-}
-
-/** What to put before a command that needs root; undefined when there is no way to be root. */
-function rootPrefix(): string[] | undefined {
-  if (process.getuid?.() === 0) return [];
-  const sudo = onPath('sudo');
-  if (sudo === undefined) return undefined;
-  return process.stdin.isTTY ? [sudo] : [sudo, '-n'];
-}
-
-async function isDebianLike(): Promise<boolean> {
-  const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
-  return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(release) && onPath('apt-get') !== undefined;
 }
 
 async function buildMySQLTree(asRoot: readonly string[]): Promise<void> {
@@ -107,25 +86,6 @@ function required(program: string): string {
   const path = onPath(program);
   if (path !== undefined) return path;
   throw new InstallError(`Expected ${program} after its package was installed, found none.`);
-}
-
-/** Runs a command; its output is shown only when it fails, and then its end. */
-async function run([command, ...args]: readonly string[]): Promise<void> {
-  if (command === undefined) throw new InstallError('Expected a command, got none.');
-  const stdin = process.stdin.isTTY ? 'inherit' : 'ignore'; // sudo may ask for a password
-  const child = spawn(command, args, { stdio: [stdin, 'pipe', 'pipe'] });
-  let output = '';
-  child.stdout?.on('data', (chunk) => (output += chunk));
-  child.stderr?.on('data', (chunk) => (output += chunk));
-  const status = await new Promise<string | number | null>((resolve) => {
-    child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => resolve(code ?? signal));
-  });
-  if (status === 0) return;
-  const tail = output.trimEnd().split('\n').slice(-OUTPUT_TAIL_LINES).join('\n  ');
-  throw new InstallError(
-    `Expected \`${[command, ...args].join(' ')}\` to succeed, it ended with ${status}:\n  ${tail}`,
-  );
 }
 
 function say(line: string): void {

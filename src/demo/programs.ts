@@ -73,9 +73,10 @@ export function required<T>(program: T | undefined, name: string): T {
   );
 }
 
-/** The absolute path of a program, or undefined. */
-export function onPath(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), ...EXTRA_FOLDERS];
+/** The absolute path of a program, or undefined.
+ * @param before folders to look into before those of PATH */
+export function onPath(name: string, before: readonly string[] = []): string | undefined {
+  const folders = [...before, ...(process.env.PATH ?? '').split(delimiter), ...EXTRA_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 

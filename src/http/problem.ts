@@ -5,8 +5,9 @@
  * it refuses. Anything else is a 500 that names the request's id, and its text goes to the log.
  */
 import { STATUS_CODES } from 'node:http';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { TidemarkError, UnavailableError } from '../errors.js';
+import { Repeats } from '../repeats.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -111,15 +112,16 @@ export function problem(status: number, code: string, detail: string): Problem {
   return { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, code, detail };
 }
 
-/** The problem document of an error, without anything that was not meant for the caller. */
-export function problemOf(error: FastifyError | TidemarkError, requestId: string): Problem {
+/** The problem document of an error, without anything that was not meant for the caller.
+ * @param requestId where the log has it; none when it holds others like it */
+export function problemOf(error: FastifyError | TidemarkError, requestId?: string): Problem {
   if (error instanceof TidemarkError) {
     return problem(STATUS_BY_CODE.get(error.code) ?? 500, error.code, error.message);
   }
   const status = error.statusCode ?? 500;
   if (status < 400 || status > 599 || status === 500) {
-    const detail = `Something unexpected went wrong. The log has it under request ${requestId}.`;
-    return problem(500, 'internal', detail);
+    const where = requestId === undefined ? 'others like it' : `it under request ${requestId}`;
+    return problem(500, 'internal', `Something unexpected went wrong. The log has ${where}.`);
   }
   return problem(status, CODE_BY_STATUS.get(status) ?? 'invalid_request', detailOf(error));
 }
@@ -149,21 +151,37 @@ export function sendProblem(reply: FastifyReply, document: Problem): FastifyRepl
     .send(Buffer.from(JSON.stringify(document)));
 }
 
-/** Fastify's error handler for a scope, or for a whole server. */
+const QUIET_MS = 10_000;
+/** By each server's logger: what its requests have failed with lately. */
+const lately = new WeakMap<FastifyBaseLogger, Repeats>();
+
+/** Fastify's error handler for a scope, or for a whole server. An outage fails every request, and
+ * is told now and then. */
 export function handleError(
   error: FastifyError | TidemarkError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const document = problemOf(error, request.id);
   const { id } = request;
   const { log } = request.server; // a request has none of its own where requests are not logged
-  if (document.code === 'internal') log.error({ err: error, request: id }, 'a request failed');
-  else if (error instanceof OverloadedError) log.debug('refused, the process is behind');
+  const repeats = lately.get(log) ?? new Repeats(QUIET_MS);
+  lately.set(log, repeats);
+  const document = problemOf(error, id);
+  if (document.code === 'internal') {
+    const told = repeats.next(placeOf(error));
+    if (told === undefined) return sendProblem(reply, problemOf(error));
+    log.error({ err: error, request: id, ...told }, 'a request failed');
+  } else if (error instanceof OverloadedError) log.debug('refused, the process is behind');
   else if (document.status >= 500) {
-    log.warn({ reason: error.message, request: id }, document.code);
+    const told = repeats.next(document.code);
+    if (told) log.warn({ reason: error.message, request: id, ...told }, document.code);
   }
   return sendProblem(reply, document);
+}
+
+/** Where a bug is, so that one does not hide another. */
+function placeOf({ name, stack = '' }: Error): string {
+  return `${name} ${/\n +at .*/.exec(stack)?.[0] ?? ''}`;
 }
 
 export function handleNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {

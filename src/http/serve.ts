@@ -9,18 +9,10 @@ import closeWithGrace from 'close-with-grace';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { InvalidOptionsError } from '../errors.js';
+import { loggerOptions } from '../logger.js';
 import { SERVER_DEFAULTS, type ServerLimits } from './limits.js';
 import { handleError, handleNotFound, PROBLEM_TYPE, type Problem, problem } from './problem.js';
 
-/** What a log line never holds: tokens, passwords, and SQL with the values in it. */
-const REDACTED = [
-  'req.headers.authorization',
-  '*.password',
-  'err.sql',
-  'err.sqlMessage',
-  'err.cause.sql',
-  'err.cause.sqlMessage',
-];
 const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface ServerOptions extends Partial<ServerLimits> {
@@ -33,7 +25,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     ...options,
   };
   const logsRequests = logLevel === 'debug' || logLevel === 'trace';
-  const log: FastifyBaseLogger = pino({ level: logLevel, redact: REDACTED });
+  const log: FastifyBaseLogger = pino(loggerOptions(logLevel));
   const server = Fastify({
     // A logger costs each request something, also one that logs no requests. Without it the few lines
     // that errors write, which name their request themselves, go to the server's own.

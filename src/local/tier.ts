@@ -46,6 +46,8 @@ export class LocalTier<T> {
   readonly #detached = new Set<Flight<T>>();
   /** Heads beyond `applied` at which something held or answered here was read. */
   readonly sightings = new Sightings();
+  /** Fills that landed and were not kept, because their key changed meanwhile (R3). */
+  refusedFills = 0;
   #applied = NOWHERE;
   #lostAsOf = 0;
   #rewrites = 0;
@@ -161,7 +163,10 @@ export class LocalTier<T> {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
     this.#detached.delete(flight);
     if (entry === undefined) return undefined;
-    if (flight.foreign) return entry;
+    if (flight.foreign) {
+      this.refusedFills += 1;
+      return entry;
+    }
     const held = this.getExpired(flight.key);
     if (held !== undefined && held.asOf > entry.asOf) return held;
     // An answer that was pushed out meanwhile may have been this key's.
@@ -170,6 +175,7 @@ export class LocalTier<T> {
       this.#set(flight.key, entry);
       return entry;
     }
+    this.refusedFills += 1;
     this.#delete(flight.key); // older than this answer
     this.lost(entry.at);
     return entry;

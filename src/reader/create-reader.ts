@@ -1,7 +1,6 @@
 /** Puts readers together: from URLs, or from clients that the service has already. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
-import { pino } from 'pino';
 import {
   assertDistinct,
   type Collection,
@@ -14,7 +13,7 @@ import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { isCron } from '../cron.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
-import type { Logger } from '../logger.js';
+import { createLogger, type Logger } from '../logger.js';
 import { MysqlLog } from '../mysql/log.js';
 import { PollsTogether } from '../mysql/polls-together.js';
 import { connectionOptionsOf, openPool } from '../mysql/pool.js';
@@ -216,7 +215,7 @@ interface Opened {
 }
 
 function open(options: Clients, settings: ReaderSettings): Opened {
-  const logger: Logger = options.logger ?? pino({ level: process.env.LOG_LEVEL ?? 'info' });
+  const logger: Logger = options.logger ?? createLogger(process.env.LOG_LEVEL || 'info');
   const pool =
     typeof options.mysql === 'string'
       ? openPool(options.mysql, {

@@ -8,7 +8,8 @@
  */
 
 /** `known`: applied already. `followed`: polls come quickly. `absurd`: too far ahead to be true. */
-export type HintOutcome = 'known' | 'followed' | 'absurd';
+export const HINT_OUTCOMES = ['known', 'followed', 'absurd'] as const;
+export type HintOutcome = (typeof HINT_OUTCOMES)[number];
 
 export interface HintsOptions {
   readonly applied: () => number;

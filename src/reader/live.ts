@@ -9,12 +9,12 @@ import { InvalidPositionError, NotRunningError, UnavailableError } from '../erro
 import type { LocalTier } from '../local/tier.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisHints } from '../redis/hints.js';
-import { type HintOutcome, Hints } from './hints.js';
+import { HINT_OUTCOMES, type HintOutcome, Hints } from './hints.js';
 import { type ChangedOptions, KeyChanges } from './key-changes.js';
 import type { Loader } from './loader.js';
 import type { PollLoop } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
-import { type Watch, Watches, type WatchOptions } from './watch.js';
+import { RESET_REASONS, type Watch, Watches, type WatchOptions } from './watch.js';
 
 export interface LiveParts {
   readonly log: ChangeLog;
@@ -102,6 +102,7 @@ class Live {
       labelNames: ['reason'],
       registers,
     });
+    for (const reason of RESET_REASONS) resets.inc({ reason }, 0);
     this.#parts = parts;
     this.changes = new KeyChanges(maxWatchers);
     this.watches = new Watches({
@@ -134,6 +135,7 @@ class Live {
       labelNames: ['outcome'],
       registers,
     });
+    for (const outcome of HINT_OUTCOMES) this.#hinted.inc({ outcome }, 0);
     this.#gauge(registry, 'tidemark_watchers', 'Watches that are open.', () => this.watches.size);
     this.#gauge(
       registry,

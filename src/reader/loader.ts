@@ -39,6 +39,10 @@ export interface LoaderOptions {
   readonly sleep: (ms: number) => Promise<unknown>;
   readonly onRedisFault: (error: unknown) => void;
   readonly onFill: (reply: FillReply) => void;
+  /** A tier has answered loads that were asked for together, after so long. */
+  readonly onAnswer: (tier: Loaded['tier'], ms: number) => void;
+  /** A load has ended well. */
+  readonly onLoaded: (key: string, loaded: Loaded) => void;
   /** A load that was refused, because too many are in flight. */
   readonly onRefused: () => void;
 }
@@ -110,11 +114,14 @@ export class Loader {
     if (missed.length === 0) return;
     const keys = missed.map(({ flight }) => flight.key);
     const generations = missed.map(({ flight }) => this.#options.redis.generationFor(flight.key));
+    const { monotonicMs, onAnswer } = this.#options;
     try {
+      const startedAtMs = monotonicMs();
       const entries = await this.recent(
         () => this.#options.log.fetch(keys),
         (fetched) => Math.min(...[...fetched.values()].map((entry) => entry.asOf)),
       );
+      onAnswer('mysql', monotonicMs() - startedAtMs);
       for (const [index, load] of missed.entries()) {
         const entry = entries.get(load.flight.key);
         this.#arrive(load, entry, 'mysql');
@@ -131,7 +138,7 @@ export class Loader {
   /** Settles those that Redis can vouch for, and returns the others. A bucket that fails is a miss
    * of its keys. */
   async #loadFromRedis(loads: readonly Load[]): Promise<readonly Load[]> {
-    const { redis, onRedisFault } = this.#options;
+    const { redis, onRedisFault, onAnswer, monotonicMs } = this.#options;
     const requiredAsOf = this.#local.requiredAsOf;
     const buckets = new Map<number, Load[]>();
     for (const load of loads) {
@@ -143,10 +150,12 @@ export class Loader {
     const missed: Load[] = [];
     const ask = async (bucket: number, mine: readonly Load[]) => {
       const keys = mine.map(({ flight }) => flight.key);
+      const startedAtMs = monotonicMs();
       const found = await redis.read(bucket, keys).catch((error: unknown) => {
         onRedisFault(error);
         return [];
       });
+      if (found.length > 0) onAnswer('redis', monotonicMs() - startedAtMs);
       for (const [index, load] of mine.entries()) {
         const entry = found[index];
         if (entry === undefined || !answersRead(entry.asOf, requiredAsOf)) missed.push(load);
@@ -170,7 +179,11 @@ export class Loader {
       load.fail(
         new UnavailableError('Expected an answer for each key asked for, got one too few.'),
       );
-    } else load.succeed({ entry: newest, tier });
+      return;
+    }
+    const loaded = { entry: newest, tier };
+    this.#options.onLoaded(flight.key, loaded);
+    load.succeed(loaded);
   }
 
   /** Asks until the answer is as recent as this instance requires.

@@ -34,6 +34,8 @@ export interface MarksOptions {
   readonly onGeneration: (bucket: number, reason: string) => void;
   /** Another reader has given a generation up because of changes that are not in the log. */
   readonly onRepair: () => void;
+  /** Redis has taken a page into one bucket, after so long. */
+  readonly onApplied: (ms: number) => void;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -150,8 +152,11 @@ export class Marks {
   async apply(marks: readonly StoredMark[], { page, entries }: LoadedPage): Promise<void> {
     try {
       for (const stored of marks) {
+        const startedAtMs = this.#options.now().monotonicMs;
         const isApplied = await this.#redis.apply(stored, page.to, entries);
-        if (isApplied) this.#versions.set(stored.bucket, page.to.version);
+        if (!isApplied) continue;
+        this.#options.onApplied(this.#options.now().monotonicMs - startedAtMs);
+        this.#versions.set(stored.bucket, page.to.version);
       }
     } catch (error) {
       this.#options.onFault(error);

@@ -2,9 +2,11 @@
  * What a reader counts, as prom-client metrics in a registry of its own. Hits are plain numbers, read
  * at scrape time, so that a local hit pays one addition.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { REBASE_REASONS } from '../core/position.js';
 import type { Tier } from '../core/reading.js';
 import type { LocalTier } from '../local/tier.js';
+import { MirroredHistogram } from '../metrics/mirrored-histogram.js';
 import type { FillReply, RedisTier } from '../redis/tier.js';
 import type { Auditor, AuditStatus } from './auditor.js';
 import type { Reconciler } from './reconciler.js';
@@ -16,10 +18,8 @@ export interface MeasuredParts {
   readonly wake?: { readonly wakes: { readonly news: number; readonly nothing: number } };
 }
 
-/** From a local network to a replica that is minutes behind. */
-const PROPAGATION_SECONDS = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
-];
+const FILL_REPLIES: readonly FillReply[] = ['stored', 'replaced', 'refused', 'generation'];
+const GENERATION_REASONS = ['missing', ...REBASE_REASONS.filter((reason) => reason !== 'start')];
 
 export class ReaderMetrics {
   readonly registry = new Registry();
@@ -28,7 +28,9 @@ export class ReaderMetrics {
   pollFailures = 0;
   redisFaults = 0;
   refusedLoads = 0;
+  #fillsRedisRefused = 0;
   readonly #fills: Counter<'reply'>;
+  readonly #loads: MirroredHistogram<'tier'>;
 
   constructor({ local, redis, reconciler, wake }: MeasuredParts) {
     const registers = [this.registry];
@@ -54,6 +56,11 @@ export class ReaderMetrics {
       'How long ago, at most, this reader was complete.',
       () => reconciler.ageMs() / 1000,
     );
+    this.#gauge(
+      'tidemark_replication_age_seconds',
+      'Age of the newest heartbeat that MySQL-B has shown, by the clocks of both.',
+      () => Math.max(0, Date.now() - reconciler.beatAtMs) / 1000,
+    );
     this.#gauge('tidemark_local_entries', 'Values held locally.', () => local.entries);
     this.#gauge('tidemark_local_absences', 'Absent keys held locally.', () => local.absences);
     this.#gauge('tidemark_local_bytes', 'Size of the local tier.', () => local.bytes);
@@ -63,8 +70,10 @@ export class ReaderMetrics {
       'Loads refused because too many were in flight.',
       () => this.refusedLoads,
     );
-    this.#gauge('tidemark_redis_breaker_open', '1 while Redis is not asked.', () =>
-      redis.breakerState === 'open' ? 1 : 0,
+    this.#gauge(
+      'tidemark_redis_breaker_open',
+      '1 while Redis is not asked, but for a trial each second.',
+      () => (redis.breakerState === 'closed' ? 0 : 1),
     );
     this.#total('tidemark_polls_total', 'Polls of MySQL-B.', () => this.polls);
     new Counter({
@@ -92,17 +101,42 @@ export class ReaderMetrics {
       'Entries in Redis that did not decode.',
       () => redis.corruptEntries,
     );
-    this.#fills = new Counter({
-      name: 'tidemark_redis_fills_total',
-      help: 'Fills of Redis, by its reply.',
-      labelNames: ['reply'],
+    this.#fills = this.#counter(
+      'tidemark_redis_fills_total',
+      'Fills of Redis, by its reply.',
+      'reply',
+      FILL_REPLIES,
+    );
+    const refusedFills = () => ({ local: local.refusedFills, redis: this.#fillsRedisRefused });
+    new Counter({
+      name: 'tidemark_refused_fills_total',
+      help: 'Loads that a tier did not keep, because more was known by then.',
+      labelNames: ['tier'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [tier, count] of Object.entries(refusedFills())) this.inc({ tier }, count);
+      },
+    });
+    this.#loads = new MirroredHistogram({
+      name: 'tidemark_load_seconds',
+      help: 'Time in which a tier answered loads that were asked for together.',
+      labelNames: ['tier'],
       registers,
     });
+    this.#loads.zero({ tier: 'redis' });
+    this.#loads.zero({ tier: 'mysql' });
     this.#count(reconciler);
   }
 
   filled(reply: FillReply): void {
     this.#fills.inc({ reply });
+    if (reply === 'refused' || reply === 'generation') this.#fillsRedisRefused += 1;
+  }
+
+  /** A tier has answered some loads, after so long. */
+  loaded(tier: Exclude<Tier, 'local'>, ms: number): void {
+    this.#loads.record(ms / 1000, { tier });
   }
 
   countAudits(auditor: Auditor): void {
@@ -123,34 +157,59 @@ export class ReaderMetrics {
       help: 'Changes of the log taken in.',
       registers,
     });
-    const propagation = new Histogram({
-      name: 'tidemark_propagation_seconds',
-      help: 'From the change in data center A to its eviction here, by the clocks of both.',
-      buckets: PROPAGATION_SECONDS,
-      registers,
-    });
-    const rebases = new Counter({
-      name: 'tidemark_rebases_total',
-      help: 'Times the reader started again from the head, by reason.',
-      labelNames: ['reason'],
-      registers,
-    });
-    const generations = new Counter({
-      name: 'tidemark_redis_generations_total',
-      help: 'Generations that this reader started in Redis, by reason.',
-      labelNames: ['reason'],
-      registers,
-    });
+    const propagation = this.#seconds(
+      'tidemark_propagation_seconds',
+      'From the change in data center A to its eviction here, by the clocks of both.',
+    );
+    const polls = this.#seconds(
+      'tidemark_poll_seconds',
+      'Time of the polls that MySQL-B answered.',
+    );
+    const applies = this.#seconds(
+      'tidemark_apply_seconds',
+      'Time in which Redis took a page of changes into one bucket.',
+    );
+    const rebases = this.#counter(
+      'tidemark_rebases_total',
+      'Times the reader started again from the head, by reason.',
+      'reason',
+      REBASE_REASONS,
+    );
+    const generations = this.#counter(
+      'tidemark_redis_generations_total',
+      'Generations that this reader started in Redis, by reason.',
+      'reason',
+      GENERATION_REASONS,
+    );
+    reconciler.on('poll', (ms) => polls.record(ms / 1000));
+    reconciler.on('apply', (ms) => applies.record(ms / 1000));
     reconciler.on('page', (page) => {
       changes.inc(page.rows.length);
       const now = Date.now();
       for (const row of page.rows) {
         const changedAtMs = Date.parse(`${row.changedAt.replace(' ', 'T')}Z`);
-        if (!Number.isNaN(changedAtMs)) propagation.observe(Math.max(0, now - changedAtMs) / 1000);
+        if (!Number.isNaN(changedAtMs)) propagation.record(Math.max(0, now - changedAtMs) / 1000);
       }
     });
     reconciler.on('rebase', (reason) => rebases.inc({ reason }));
     reconciler.on('generation', (_bucket, reason) => generations.inc({ reason }));
+  }
+
+  #seconds(name: string, help: string): MirroredHistogram {
+    return new MirroredHistogram({ name, help, registers: [this.registry] });
+  }
+
+  /** Its series are there from the start, at zero: what happens once is then an increase. */
+  #counter<Label extends string>(
+    name: string,
+    help: string,
+    label: Label,
+    values: readonly string[],
+  ): Counter<Label> {
+    const registers = [this.registry];
+    const counter = new Counter({ name, help, labelNames: [label], registers });
+    for (const value of values) counter.inc({ [label]: value } as Record<Label, string>, 0); // one label
+    return counter;
   }
 
   #gauge(name: string, help: string, value: () => number): void {

@@ -28,6 +28,7 @@ import { type LiveParts, LiveReader } from './live.js';
 import { type Loaded, Loader, type LoaderOptions } from './loader.js';
 import { ReaderMetrics } from './metrics.js';
 import { PollLoop, type Wake } from './poll-loop.js';
+import { ReaderLogging } from './reader-logging.js';
 import type { Reconciler } from './reconciler.js';
 import { type ReaderStatus, statusOf } from './status.js';
 
@@ -73,8 +74,6 @@ const LIST_BYTES = 8 * 1024 * 1024;
 const DEFAULT_MYSQL_CONNECTIONS = 8;
 /** Ready without Redis after this long: an outage of the cache must not keep readers out. */
 const READY_WITHOUT_REDIS_MS = 5_000;
-/** Faults of Redis are logged at most this often, and counted always. */
-const QUIET_MS = 10_000;
 const ALREADY_STALE = Number.NEGATIVE_INFINITY;
 
 export class Reader extends LiveReader<ReaderEvents> {
@@ -84,10 +83,10 @@ export class Reader extends LiveReader<ReaderEvents> {
   readonly #loader: Loader;
   readonly #metrics: ReaderMetrics;
   readonly #auditor: Auditor;
+  readonly #logging: ReaderLogging;
   #ready = false;
   #startedAtMs: number | undefined;
   #lastStanding: Standing;
-  #quietUntilMs = 0;
   #started: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -102,6 +101,7 @@ export class Reader extends LiveReader<ReaderEvents> {
       monotonicMs: parts.monotonicMs,
     };
     this.#metrics = new ReaderMetrics(parts);
+    this.#logging = new ReaderLogging(parts);
     this.#loop = new PollLoop({
       turn: () => {
         this.#metrics.polls += 1;
@@ -118,6 +118,8 @@ export class Reader extends LiveReader<ReaderEvents> {
       mysqlConnections: parts.mysqlConnections ?? DEFAULT_MYSQL_CONNECTIONS,
       onRedisFault: (error) => this.#redisFault(error),
       onFill: (reply) => this.#metrics.filled(reply),
+      onAnswer: (tier, ms) => this.#metrics.loaded(tier, ms),
+      onLoaded: (key, { entry, tier }) => this.#logging.refreshed(key, entry, tier),
       onRefused: () => {
         this.#metrics.refusedLoads += 1;
       },
@@ -348,25 +350,18 @@ export class Reader extends LiveReader<ReaderEvents> {
   }
 
   #listen(reconciler: Reconciler): void {
-    const { logger, table, monotonicMs, staleAfterMs } = this.#parts;
+    const { monotonicMs, staleAfterMs } = this.#parts;
     reconciler.on('beat', () => {
       this.#stand({ staleAtMs: monotonicMs() + staleAfterMs - reconciler.ageMs() });
     });
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
-      logger.debug({ table, from, to, keys: keys.length }, 'applied a page of changes');
       if (keys.length > 0) this.#tell('change', () => this.emit('change', { keys, from, to }));
     });
     reconciler.on('rebase', (reason) => {
-      logger.info(
-        { table, reason, version: this.#local.applied.version },
-        'took the head as position',
-      );
+      this.#logging.rebased(reason, this.#local.applied.version);
       this.#tell('rebase', () => this.emit('rebase', { reason }));
     });
-    reconciler.on('generation', (bucket, reason) =>
-      logger.info({ table, bucket, reason }, 'started a new generation in Redis'),
-    );
     reconciler.on('redis-fault', (error) => this.#redisFault(error));
   }
 
@@ -375,28 +370,17 @@ export class Reader extends LiveReader<ReaderEvents> {
     try {
       emit();
     } catch (error) {
-      this.#parts.logger.error({ err: error, event }, 'a listener of the reader threw');
+      this.#logging.listenerThrew(event, error);
     }
   }
 
   #pollFailed(error: unknown, failures: number): void {
     this.#metrics.pollFailures += 1;
-    // The 1st, 2nd, 4th, 8th ... in a row: an outage is told, not repeated four times a second.
-    if (Number.isInteger(Math.log2(failures))) {
-      this.#parts.logger.warn({ failures, reason: messageOf(error) }, 'a poll of MySQL-B failed');
-    }
+    this.#logging.pollFailed(error, failures);
   }
 
   #redisFault(error: unknown): void {
     this.#metrics.redisFaults += 1;
-    const nowMs = this.#parts.monotonicMs();
-    if (nowMs < this.#quietUntilMs) return;
-    this.#quietUntilMs = nowMs + QUIET_MS;
-    const fields = { reason: messageOf(error), faults: this.#metrics.redisFaults };
-    this.#parts.logger.warn(fields, 'Redis took no part; MySQL-B answers instead');
+    this.#logging.redisFault(error, this.#metrics.redisFaults);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -46,6 +46,11 @@ export interface ReconcilerEvents {
   page: [page: Page, keys: readonly string[]];
   rebase: [reason: RebaseReason];
   generation: [bucket: number, reason: string];
+  /** `onChange: 'refresh'`: a local entry was replaced by what its change brought. */
+  refresh: [key: string, entry: Entry];
+  /** MySQL-B has answered a poll, Redis has taken a page into one bucket: after so long. */
+  poll: [ms: number];
+  apply: [ms: number];
   /** The instance has caught up with a heartbeat: `ageMs` is what it was then. */
   beat: [];
   /** Redis did not take part in this turn. */
@@ -92,6 +97,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       onRepair: () => {
         this.#isRepairDue = true;
       },
+      onApplied: (ms) => this.emit('apply', ms),
       onFault: (error) => this.emit('redis-fault', error),
     });
   }
@@ -104,6 +110,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** Grows with each turn that saw a newer head or heartbeat than those before. */
   get news(): number {
     return this.#news;
+  }
+
+  /** Data center A's clock at the newest heartbeat seen, ms since the epoch; -Infinity before. */
+  get beatAtMs(): number {
+    return this.#newestBeatAtMs;
   }
 
   get started(): boolean {
@@ -148,7 +159,10 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   async #turn(): Promise<boolean> {
     const from = this.#local.applied;
-    const [snapshot, stored] = await Promise.all([this.#ahead.poll(from), this.#marks.read()]);
+    const [snapshot, stored] = await Promise.all([
+      this.#timed(this.#ahead.poll(from)),
+      this.#marks.read(),
+    ]);
     if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
@@ -164,6 +178,14 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#noteBeat(snapshot);
     const marksDone = await this.#marks.mend(judged);
     return !marksDone || this.#isRepairDue || this.#local.applied.version < snapshot.head;
+  }
+
+  /** The same promise: whoever listens to how long it took delays nobody. */
+  #timed<T>(poll: Promise<T>): Promise<T> {
+    const startedAtMs = this.#options.now().monotonicMs;
+    const tell = () => this.emit('poll', this.#options.now().monotonicMs - startedAtMs);
+    poll.then(tell, () => undefined); // whoever awaits it is told of a failure
+    return poll;
   }
 
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
@@ -185,7 +207,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#local.evict(keys, loaded.page.to);
     for (const key of held) {
       const entry = loaded.entries.get(key);
-      if (entry !== undefined) this.#local.refresh(key, entry);
+      if (entry === undefined) continue;
+      this.#local.refresh(key, entry);
+      this.emit('refresh', key, entry);
     }
     this.emit('page', loaded.page, keys);
   }

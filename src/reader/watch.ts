@@ -18,6 +18,7 @@ import {
   type Page,
   type Position,
   positionOf,
+  REBASE_REASONS,
   type RebaseReason,
 } from '../core/position.js';
 import { InvalidPositionError, UnavailableError } from '../errors.js';
@@ -40,6 +41,12 @@ export interface WatchReset {
    * changes waited for the consumer. The others are of the log. */
   readonly reason: Exclude<RebaseReason, 'start'> | 'ahead' | 'slow';
 }
+
+export const RESET_REASONS: readonly WatchReset['reason'][] = [
+  ...REBASE_REASONS.filter((reason) => reason !== 'start'),
+  'ahead',
+  'slow',
+];
 
 export type WatchEvent = WatchChange | WatchReset;
 

@@ -92,6 +92,7 @@ export class Maintenance {
       labelNames: ['task'],
       registers,
     });
+    for (const task of ['heartbeat', 'prune']) this.#failures.inc({ task }, 0);
     const leads = () => (this.#connection === undefined ? 0 : 1);
     new Gauge({
       name: 'tidemark_maintenance_leader',

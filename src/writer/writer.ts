@@ -4,11 +4,12 @@
  * version at which its change is in the log, or its own error.
  */
 import type { Pool } from 'mysql2/promise';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { DEFAULT_MAX_VALUE_BYTES } from '../core/document.js';
 import { etagOf } from '../core/entry.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { TidemarkError } from '../errors.js';
+import { MirroredHistogram } from '../metrics/mirrored-histogram.js';
 import { mysqlCodeOf } from '../mysql/fault.js';
 import { openPool } from '../mysql/pool.js';
 import { readHead, TrackedRows } from '../mysql/tracked-rows.js';
@@ -80,7 +81,8 @@ export interface DeleteResult {
   readonly deleted: boolean;
 }
 
-type Operation = 'put' | 'delete' | 'batch';
+const OPERATIONS = ['put', 'delete', 'batch'] as const;
+type Operation = (typeof OPERATIONS)[number];
 
 export class Writer {
   readonly metrics: Registry;
@@ -92,7 +94,7 @@ export class Writer {
   readonly #session: Session;
   readonly #rows: TrackedRows;
   readonly #queue: WriteQueue;
-  readonly #seconds: Histogram<'operation' | 'outcome'>;
+  readonly #seconds: MirroredHistogram<'operation' | 'outcome'>;
   readonly #retries: Counter<'reason'>;
   readonly #hints: WriterOptions['hints'];
   #closing: Promise<void> | undefined;
@@ -103,13 +105,13 @@ export class Writer {
     this.maxValueBytes = options.maxValueBytes ?? WRITER_DEFAULTS.maxValueBytes;
     this.#timeoutMs = options.timeoutMs ?? WRITER_DEFAULTS.timeoutMs;
     this.metrics = options.registry ?? new Registry();
-    this.#seconds = new Histogram({
+    this.#seconds = new MirroredHistogram({
       name: 'tidemark_write_seconds',
       help: 'Time of writes to data center A, by operation and outcome (ok or the error code)',
       labelNames: ['operation', 'outcome'],
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers: [this.metrics],
     });
+    for (const operation of OPERATIONS) this.#seconds.zero({ operation, outcome: 'ok' });
     this.#retries = new Counter({
       name: 'tidemark_write_retries_total',
       help: 'Transactions tried again, by the code of the fault',
@@ -134,7 +136,7 @@ export class Writer {
   }
 
   #openQueue(options: WriterOptions): WriteQueue {
-    const groupSize = new Histogram({
+    const groupSize = new MirroredHistogram({
       name: 'tidemark_write_group_size',
       help: 'Writes that shared one transaction',
       buckets: [1, 2, 4, 8, 16, 32, 64],
@@ -146,7 +148,7 @@ export class Writer {
       rows: this.#rows,
       names: this.names,
       onRetry: this.#onRetry,
-      onCommit: (writes) => groupSize.observe(writes),
+      onCommit: (writes) => groupSize.record(writes),
     });
     const queue = new WriteQueue({
       commit: (group) => committer.commit(group),
@@ -222,7 +224,9 @@ export class Writer {
   }
 
   async #carryOut(operation: Operation, plan: WritePlan): Promise<Outcome> {
-    const stopTimer = this.#seconds.startTimer({ operation });
+    const startedAtMs = performance.now();
+    const end = (outcome: string) =>
+      this.#seconds.record((performance.now() - startedAtMs) / 1000, { operation, outcome });
     const write = new PendingWrite(plan, this.#timeoutMs);
     try {
       this.#queue.add(write);
@@ -231,11 +235,11 @@ export class Writer {
     }
     try {
       const outcome = await write.outcome;
-      stopTimer({ outcome: 'ok' });
+      end('ok');
       this.#hints?.send(outcome.version);
       return outcome;
     } catch (error) {
-      stopTimer({ outcome: error instanceof TidemarkError ? error.code : 'bug' });
+      end(error instanceof TidemarkError ? error.code : 'bug');
       throw error;
     }
   }

@@ -55,6 +55,8 @@ function loaderOn(log: HeldLog, monotonicMs = () => performance.now()) {
     sleep,
     onRedisFault: () => undefined,
     onFill: () => undefined,
+    onAnswer: () => undefined,
+    onLoaded: () => undefined,
     onRefused: () => refused.push(1),
   });
   return { loader, local, refused };
