@@ -149,14 +149,15 @@ export class Marks {
   }
 
   /** Applies a page to the buckets whose marks stand in it; another instance may be first. */
-  async apply(marks: readonly StoredMark[], { page, entries }: LoadedPage): Promise<void> {
+  async apply(marks: readonly StoredMark[], loaded: LoadedPage): Promise<void> {
+    const { to } = loaded.page;
     try {
       for (const stored of marks) {
         const startedAtMs = this.#options.now().monotonicMs;
-        const isApplied = await this.#redis.apply(stored, page.to, entries);
+        const isApplied = await this.#redis.apply(stored, to, entriesAfter(stored, loaded));
         if (!isApplied) continue;
         this.#options.onApplied(this.#options.now().monotonicMs - startedAtMs);
-        this.#versions.set(stored.bucket, page.to.version);
+        this.#versions.set(stored.bucket, to.version);
       }
     } catch (error) {
       this.#options.onFault(error);
@@ -209,6 +210,16 @@ export class Marks {
       this.#options.onFault(error);
     }
   }
+}
+
+/** What the page changed after the mark: what it changed before is there already, by whoever has moved
+ * the mark past it, and would be written once more by each instance that is behind. */
+function entriesAfter({ mark }: StoredMark, { page, entries }: LoadedPage): LoadedPage['entries'] {
+  const markVersion = mark?.position.version ?? 0;
+  if (markVersion <= page.from.version) return entries;
+  const rows = page.rows.filter(({ version }) => version > markVersion);
+  const keys = new Set(rows.map(({ key }) => key));
+  return new Map([...entries].filter(([key]) => keys.has(key)));
 }
 
 /** A hole at or after a mark that is `ahead` of this instance is ahead of the instance, too: a

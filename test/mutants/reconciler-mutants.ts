@@ -193,4 +193,13 @@ export const reconcilerMutants: readonly Mutant[] = [
     guarantees: ['fresh'],
     budget,
   },
+  {
+    name: 'apply-after-the-change-after-the-mark',
+    wrong: 'a page that begins before the mark leaves out the first change after it',
+    file: 'src/reader/marks.ts',
+    find: 'version > markVersion)',
+    replace: 'version > markVersion + 1)',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('three'),
+  },
 ];
