@@ -31,14 +31,18 @@ export interface Position {
   readonly fingerprint: string;
 }
 
-export type RebaseReason = 'start' | 'pruned' | 'gap' | 'diverged' | 'regressed';
+/** `asked`: someone asked for it, by `tidemark rebase`; the others are found in the log. */
+export type RebaseReason = 'start' | 'pruned' | 'gap' | 'diverged' | 'regressed' | 'asked';
 
 export type Verdict =
   | { readonly kind: 'idle' }
   /** The head is older than the position: a lagging replica, or a history that lost its tail. */
   | { readonly kind: 'behind' }
   | { readonly kind: 'page'; readonly page: Page }
-  | { readonly kind: 'rebase'; readonly reason: Exclude<RebaseReason, 'start' | 'regressed'> };
+  | {
+      readonly kind: 'rebase';
+      readonly reason: Exclude<RebaseReason, 'start' | 'regressed' | 'asked'>;
+    };
 
 /** The changes after `from` up to `to`; `rows` are in order and without gaps. */
 export interface Page {

@@ -196,6 +196,15 @@ export class LocalTier<T> {
     this.#raiseFloor(key, Number.POSITIVE_INFINITY);
   }
 
+  /** Forgets all keys, and what is in flight for them; the position stays. For changes that the log
+   * does not show: an as-of does not tell what was read before them. */
+  forgetAll(): void {
+    this.#values.clear();
+    this.#absences.clear();
+    for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, Number.POSITIVE_INFINITY);
+    for (const flight of this.#detached) flight.floor = Number.POSITIVE_INFINITY;
+  }
+
   /** Starts again at `position`: nothing that is held is trusted, nor what is in flight from before
    * it. When history was rewritten, no as-of from before means anything any more. */
   clear(position: Position, rewritten: boolean): void {

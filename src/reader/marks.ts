@@ -5,8 +5,12 @@
  * A mark that the log does not confirm is given up for a new generation, by compare-and-set, so that
  * of many readers one succeeds. Redis that does not answer stops nothing: its marks stay behind, and
  * are caught up page by page when it does.
+ * Someone can ask for a rebase by beginning a generation that says so. Who has seen that never reads
+ * from a generation before it again, and hands the word on in each one that it begins: it outlives
+ * a Redis that forgets or goes back.
  */
 import type { Now } from '../core/freshness.js';
+import { askedIn, generationName } from '../core/mark.js';
 import {
   decide,
   decideMark,
@@ -49,6 +53,8 @@ export class Marks {
   readonly #redis: RedisTier;
   readonly #versions = new Map<number, number>();
   readonly #aheadSinceMs = new Map<number, number>();
+  /** The newest rebase that was asked for, as far as this instance knows. */
+  #asked = 0;
 
   constructor(options: MarksOptions) {
     this.#options = options;
@@ -79,6 +85,16 @@ export class Marks {
     }
   }
 
+  /** Whether the marks tell of a rebase that was asked for and that this instance has not done. It is
+   * done when the caller has dropped all that it holds, before it goes on. */
+  heed(marks: readonly StoredMark[]): boolean {
+    const newest = Math.max(0, ...marks.map(({ mark }) => askedIn(mark?.generation ?? '')));
+    if (newest <= this.#asked) return false;
+    this.#asked = newest;
+    this.distrust();
+    return true;
+  }
+
   /** Trusts no generation until its mark is judged again. */
   distrust(): void {
     for (let bucket = 0; bucket < this.#redis.buckets; bucket++) {
@@ -92,6 +108,7 @@ export class Marks {
     return marks.map((stored): JudgedMark => {
       const { bucket, mark } = stored;
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
+      if (askedIn(mark.generation) < this.#asked) return { stored, state: 'lost', reason: 'asked' };
       this.#versions.set(bucket, mark.position.version);
       const verdict = decideMark(mark.position, snapshot, polled);
       if (verdict.kind === 'rebase')
@@ -156,7 +173,7 @@ export class Marks {
   }
 
   async #begin(stored: StoredMark, reason: string): Promise<void> {
-    const generation = this.#options.newGeneration();
+    const generation = generationName(this.#options.newGeneration(), this.#asked);
     const position = this.#options.applied();
     try {
       this.#redis.adopt(stored.bucket, undefined);

@@ -53,7 +53,7 @@ export interface ReaderParts extends LiveParts {
 export interface ReaderEvents {
   /** Rows changed: these keys' next reads see the log at `to` or later. */
   change: [change: { keys: readonly string[]; from: number; to: number }];
-  /** The reader started again from the head of the log; any key may have changed. */
+  /** The reader started again with empty caches; any key may have changed. */
   rebase: [rebase: { reason: RebaseReason }];
 }
 
@@ -340,7 +340,7 @@ export class Reader extends LiveReader<ReaderEvents> {
     reconciler.on('rebase', (reason) => {
       logger.info(
         { table, reason, version: this.#local.applied.version },
-        'took the head as position',
+        'dropped all that was held, and starts again',
       );
       this.#tell('rebase', () => this.emit('rebase', { reason }));
     });
