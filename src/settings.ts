@@ -27,7 +27,7 @@ export type Setting = Common &
         /** Commands that can do without it. */
         readonly optionalFor: readonly CommandName[];
       }
-    | { readonly kind: 'tokens' | 'http-urls' }
+    | { readonly kind: 'tokens' | 'http-urls' | 'http-url' }
     | { readonly kind: 'text' | 'identifier'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
@@ -285,6 +285,13 @@ export const SETTINGS = {
     choices: ['on', 'off'],
     commands: READ,
     help: 'on: a hint that one reader gets reaches all of them, through Redis',
+  },
+  advertiseUrl: {
+    env: 'ADVERTISE_URL',
+    flag: 'advertise-url',
+    kind: 'http-url',
+    commands: READ,
+    help: 'where others reach this read app; tidemark verify asks it there',
   },
   keyPrefix: {
     env: 'KEY_PREFIX',

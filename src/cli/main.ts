@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /** The command line of Tidemark: it names the commands, reads their settings and says what failed. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { defaultOf, readSettings, settingsFor } from '../env.js';
 import { InvalidOptionsError, TidemarkError } from '../errors.js';
 import type { CommandName } from '../settings.js';
+import { packageVersion } from '../version.js';
 
 const EXAMPLES = `
 Examples:
@@ -97,10 +97,4 @@ function stackOf(error: unknown): string {
 function wholeNumber(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number.');
-}
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  const { version }: { version: string } = JSON.parse(readFileSync(file, 'utf8'));
-  return version;
 }

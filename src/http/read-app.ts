@@ -16,6 +16,7 @@ import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes } from './openapi.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
+import { readersRoute } from './readers.js';
 import {
   describeOnly,
   hasQuery,
@@ -39,6 +40,7 @@ export type Readings = Pick<
   | 'watch'
   | 'changed'
   | 'hint'
+  | 'readers'
   | 'ready'
   | 'status'
   | 'metrics'
@@ -185,6 +187,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         configRoutes(guarded, options, assertKeepsUp, closing);
         const more = { ...options, assertKeepsUp, closing, refusals: refusalsOf(options) };
         watchRoute(guarded, more);
+        readersRoute(guarded, more);
         await guarded.register(async (inner) => hintRoute(inner, more));
       });
     });

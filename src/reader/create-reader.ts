@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'mysql2/promise';
 import { pino } from 'pino';
+import { isPlainHttpUrl } from '../core/http-url.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
@@ -11,6 +12,7 @@ import { connectionOptionsOf, openPool } from '../mysql/pool.js';
 import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
 import { RedisHints } from '../redis/hints.js';
+import { Roster } from '../redis/roster.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
 import { DEFAULT_MAX_WATCHERS } from './live.js';
 import type { Loaded } from './loader.js';
@@ -28,6 +30,8 @@ export interface CreateReaderOptions extends Partial<ReaderSettings> {
   /** A pino logger, or one like it. Default: pino at LOG_LEVEL. */
   readonly logger?: Logger;
   readonly tableNames?: Partial<TableNames>;
+  /** Where others reach the read app of this process, for the roster of readers. */
+  readonly advertiseUrl?: string | undefined;
 }
 
 export interface ReaderSettings {
@@ -146,6 +150,8 @@ export function createReader(options: CreateReaderOptions): Reader {
     ...others,
     ...(wake === undefined ? {} : { wake }),
     ...(redisHints === undefined ? {} : { redisHints }),
+    roster: new Roster({ client, prefix: settings.keyPrefix }),
+    advertiseUrl: options.advertiseUrl,
     log,
     local,
     redis,
@@ -193,6 +199,9 @@ function settingsOf(options: CreateReaderOptions): ReaderSettings {
     if (fault === undefined) continue;
     const [what, got] = text === undefined ? [name, given] : [variable, text];
     faults.push(`Expected ${what} to be ${fault}, got ${String(got)}`);
+  }
+  if (options.advertiseUrl !== undefined && !isPlainHttpUrl(options.advertiseUrl)) {
+    faults.push('Expected advertiseUrl to be like http://host:8081, got another text');
   }
   if (options.mysql === undefined) faults.push('Expected mysql: a URL or a mysql2 pool, got none');
   if (options.redis === undefined)

@@ -66,6 +66,11 @@ export class Marks {
     return this.#versions;
   }
 
+  /** The newest rebase that was asked for and is done; 0 when there was none. */
+  get asked(): number {
+    return this.#asked;
+  }
+
   /** Whether Redis vouches, in every bucket, for all up to `version`. */
   haveReached(version: number): boolean {
     for (let bucket = 0; bucket < this.#redis.buckets; bucket++) {

@@ -118,7 +118,8 @@ export class Reader extends LiveReader<ReaderEvents> {
       },
     });
     const { registry } = this.#metrics;
-    this.follow(parts, { loop: this.#loop, loader: this.#loader, registry });
+    const [status, reads] = [() => this.status(), this.#metrics.hits];
+    this.follow(parts, { loop: this.#loop, loader: this.#loader, registry, status, reads });
     this.#listen(parts.reconciler);
   }
 
@@ -132,8 +133,9 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
   stop(): Promise<void> {
-    this.unfollow();
-    this.#closed ??= this.#loop.stop().then(() => this.#parts.close());
+    this.#closed ??= Promise.all([this.unfollow(), this.#loop.stop()]).then(() =>
+      this.#parts.close(),
+    );
     return this.#closed;
   }
 

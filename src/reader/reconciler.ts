@@ -111,6 +111,10 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return this.#marks.versions;
   }
 
+  get asked(): number {
+    return this.#marks.asked;
+  }
+
   /** How long ago, at most, this instance was complete; Infinity before the first turn. */
   ageMs(): number {
     return ageMs(this.#freshness, this.#options.now());

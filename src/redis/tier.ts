@@ -8,7 +8,6 @@
  * A call waits for one short timeout at most. After a few failures in a row the breaker opens, and
  * calls fail at once until a trial succeeds; a caller treats any failure as a miss.
  */
-import { readFileSync } from 'node:fs';
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import type { Cluster, Redis } from 'ioredis';
 import { isTruthAt, knownSpan } from '../core/coherence.js';
@@ -18,6 +17,7 @@ import { decodeMark, encodeMark, type Mark } from '../core/mark.js';
 import type { Position } from '../core/position.js';
 import { UnavailableError } from '../errors.js';
 import { within } from '../within.js';
+import { scriptText } from './script.js';
 
 export type RedisClient = Redis | Cluster;
 
@@ -46,7 +46,6 @@ export type FillReply = 'stored' | 'replaced' | 'refused' | 'generation';
 type Script = (...args: (string | number | Buffer)[]) => Promise<string>;
 type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script>;
 
-const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 const BREAK_AFTER_FAILURES = 3;
 const TRY_AGAIN_AFTER_MS = 1000;
 /** In place of an entry that may be newer than the page's end: a later page brings it. */
@@ -69,9 +68,9 @@ export class RedisTier {
   constructor(options: RedisTierOptions) {
     this.#options = options;
     this.#adopted = new Array(options.buckets).fill(undefined);
-    options.client.defineCommand('tidemarkApply', { lua: script('apply') });
-    options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: script('fill') });
-    options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: script('begin') });
+    options.client.defineCommand('tidemarkApply', { lua: scriptText('apply') });
+    options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: scriptText('fill') });
+    options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: scriptText('begin') });
     this.#client = options.client as RedisClient & Scripts; // defineCommand adds them, untyped
   }
 
