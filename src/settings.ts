@@ -9,7 +9,15 @@ import { DEFAULT_MAX_EVENT_LOOP_DELAY_MS, SERVER_DEFAULTS } from './http/limits.
 import { READER_DEFAULTS } from './reader/create-reader.js';
 import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
-export type CommandName = 'migrate' | 'write' | 'read' | 'doctor';
+export type CommandName =
+  | 'migrate'
+  | 'write'
+  | 'read'
+  | 'doctor'
+  | 'status'
+  | 'verify'
+  | 'prune'
+  | 'rebase';
 
 interface Common {
   /** The name in the environment. */
@@ -45,14 +53,16 @@ const READ = ['read'] as const;
 const BOTH = ['write', 'read'] as const;
 const DOCTOR = ['doctor'] as const;
 const READ_DOCTOR = ['read', 'doctor'] as const;
-const ALL_BUT_MIGRATE = ['write', 'read', 'doctor'] as const;
+/** Who looks for what readers left in Redis. */
+const IN_REDIS = ['read', 'doctor', 'verify', 'rebase'] as const;
+const OF_ROWS = ['write', 'read', 'doctor', 'verify'] as const;
 
 export const SETTINGS = {
   mysqlAUrl: {
     env: 'MYSQL_A_URL',
     flag: 'mysql-a-url',
     kind: 'mysql-url',
-    commands: ['migrate', 'write', 'doctor'],
+    commands: ['migrate', 'write', 'doctor', 'prune'],
     optionalFor: DOCTOR,
     help: 'MySQL in data center A',
   },
@@ -60,16 +70,16 @@ export const SETTINGS = {
     env: 'MYSQL_B_URL',
     flag: 'mysql-b-url',
     kind: 'mysql-url',
-    commands: READ_DOCTOR,
-    optionalFor: DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify'],
+    optionalFor: ['doctor', 'status'],
     help: 'MySQL in data center B, a replica of A; SELECT on three tables is enough',
   },
   redisUrl: {
     env: 'REDIS_URL',
     flag: 'redis-url',
     kind: 'redis-url',
-    commands: READ_DOCTOR,
-    optionalFor: DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify', 'prune', 'rebase'],
+    optionalFor: ['doctor', 'prune'],
     help: 'Redis in data center B: one server, redis-sentinel:// or redis-cluster://',
   },
   host: {
@@ -225,7 +235,7 @@ export const SETTINGS = {
     default: READER_DEFAULTS.redisBuckets,
     min: 1,
     max: 1024,
-    commands: READ_DOCTOR,
+    commands: IN_REDIS,
     help: 'parts of the key space in Redis, one hash slot each; the same on all readers',
   },
   readTimeoutMs: {
@@ -298,7 +308,7 @@ export const SETTINGS = {
     flag: 'key-prefix',
     kind: 'text',
     default: READER_DEFAULTS.keyPrefix,
-    commands: READ_DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify', 'prune', 'rebase'],
     help: 'start of all keys in Redis; the same on all readers',
   },
   maxValueBytes: {
@@ -340,7 +350,7 @@ export const SETTINGS = {
     flag: 'table',
     kind: 'identifier',
     default: DEFAULT_TABLE.table,
-    commands: ALL_BUT_MIGRATE,
+    commands: ['write', 'read', 'doctor', 'status', 'verify', 'rebase'],
     help: 'the tracked table',
   },
   keyColumn: {
@@ -348,7 +358,7 @@ export const SETTINGS = {
     flag: 'key-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.keyColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of keys',
   },
   valueColumn: {
@@ -356,7 +366,7 @@ export const SETTINGS = {
     flag: 'value-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.valueColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of values',
   },
   versionColumn: {
@@ -364,7 +374,7 @@ export const SETTINGS = {
     flag: 'version-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.versionColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of versions',
   },
   writeTokens: {
@@ -378,7 +388,7 @@ export const SETTINGS = {
     env: 'READ_TOKENS',
     flag: 'read-tokens',
     kind: 'tokens',
-    commands: READ,
-    help: 'bearer tokens that may read, separated by commas; without any, all may',
+    commands: ['read', 'verify'],
+    help: 'bearer tokens that may read, separated by commas; without any, all may; verify uses the first',
   },
 } as const satisfies Record<string, Setting>;

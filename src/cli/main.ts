@@ -1,21 +1,12 @@
 #!/usr/bin/env node
 /** The command line of Tidemark: it names the commands, reads their settings and says what failed. */
+import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { defaultOf, readSettings, settingsFor } from '../env.js';
 import { InvalidOptionsError, TidemarkError } from '../errors.js';
 import type { CommandName } from '../settings.js';
 import { packageVersion } from '../version.js';
-
-const EXAMPLES = `
-Examples:
-  $ tidemark demo                       both data centers on this machine, to try it
-  $ MYSQL_A_URL=mysql://root:secret@db-a/app tidemark migrate --dry-run
-  $ MYSQL_A_URL=mysql://app:secret@db-a/app tidemark write --port 8080
-  $ MYSQL_B_URL=mysql://reader:secret@db-b/app REDIS_URL=redis://cache-b tidemark read
-  $ tidemark doctor                     what is wrong, with all three URLs in the environment
-
-Every flag of a command can be set in the environment. Prefer that for URLs and tokens: flags
-show in the list of processes.`;
+import { EXAMPLES, examplesOf } from './examples.js';
 
 const program = new Command('tidemark')
   .description('Writes in data center A, served in data center B within a fraction of a second.')
@@ -27,10 +18,11 @@ const program = new Command('tidemark')
 withSettings('migrate', 'bring the schema of data center A up to date')
   .option('--to <number>', 'bring it to this migration, down if need be', wholeNumber)
   .option('--dry-run', 'print the SQL that would run, and run nothing')
-  .action(async (flags) => {
+  .option('--json', 'print what was applied as JSON')
+  .action(async ({ to, dryRun, json, ...flags }) => {
     const { mysqlAUrl: url } = readSettings('migrate', process.env, flags);
     const { migrateCommand } = await import('./migrate.js');
-    await migrateCommand({ url, to: flags.to, dryRun: flags.dryRun });
+    await migrateCommand({ url, to, dryRun, json });
   });
 
 withSettings('write', 'serve writes in data center A').action(async (flags) => {
@@ -53,6 +45,48 @@ withSettings('doctor', 'check both data centers and all between them; exit code 
     if (!(await doctorCommand({ settings, json: flags.json }))) process.exitCode = 1;
   });
 
+withSettings('status', 'show the readers of data center B: how far, how fresh, from which tier')
+  .option('--once', 'look once, also in a terminal')
+  .option('--json', 'look once, and print it as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('status', process.env, flags);
+    const { statusCommand } = await import('./status.js');
+    await statusCommand({ settings, json: flags.json, once: flags.once });
+  });
+
+withSettings(
+  'verify',
+  'compare Redis and each reader with MySQL-B, key by key; exit code 1 on a mismatch',
+)
+  .option('--json', 'print what was found as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('verify', process.env, flags);
+    const { verifyCommand } = await import('./verify.js');
+    if (!(await verifyCommand({ settings, json: flags.json }))) process.exitCode = 1;
+  });
+
+withSettings('prune', 'take old changes out of the log in data center A, none that a reader needs')
+  .option('--older-than-hours <hours>', 'those that are older', aboveZero)
+  .option('--keep-versions <count>', 'all but the newest so many', aboveZeroWhole)
+  .option('--force', 'also those that a running reader has not taken in yet')
+  .option('--dry-run', 'say how many, and remove none')
+  .option('--json', 'print what was done as JSON')
+  .action(async ({ olderThanHours, keepVersions, force, dryRun, json, ...flags }) => {
+    const settings = readSettings('prune', process.env, flags);
+    const { pruneCommand } = await import('./prune.js');
+    await pruneCommand({ settings, olderThanHours, keepVersions, force, dryRun, json });
+  });
+
+withSettings('rebase', 'make all readers start again with empty caches; asks first')
+  .option('--yes', 'do not ask')
+  .option('--json', 'print what was done as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('rebase', process.env, flags);
+    const { rebaseCommand } = await import('./rebase.js');
+    const { yes, json } = flags;
+    if (!(await rebaseCommand({ settings, yes, json }))) process.exitCode = 1;
+  });
+
 program
   .command('demo')
   .description('run both data centers on this machine: MySQL or MariaDB, Redis, replication')
@@ -63,6 +97,15 @@ program
     const { demoCommand } = await import('./demo.js');
     await demoCommand(flags);
   });
+
+tab(program, { completionCommandName: 'completion' });
+for (const command of program.commands) {
+  if (command.name() === 'complete') continue; // what the shells call
+  if (command.name() === 'completion') {
+    command.description('print the script that completes commands and flags in your shell');
+  }
+  command.addHelpText('after', () => examplesOf(command.name()));
+}
 
 try {
   await program.parseAsync();
@@ -75,7 +118,11 @@ function withSettings(name: CommandName, description: string): Command {
   for (const [, setting] of settingsFor(name)) {
     const usual = defaultOf(setting, name);
     const more = usual === undefined ? '' : `; default ${usual}`;
-    command.option(`--${setting.flag} <value>`, `${setting.help} (${setting.env}${more})`);
+    const help = `${setting.help} (${setting.env}${more})`;
+    const option = new Option(`--${setting.flag} <value>`, help);
+    // For the completion only: `readSettings` checks it, wherever it comes from.
+    if (setting.kind === 'choice') option.argChoices = [...setting.choices];
+    command.addOption(option);
   }
   return command;
 }
@@ -92,6 +139,16 @@ function exitCodeFor(error: unknown): number {
 function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return 'code' in error ? error.message : (error.stack ?? error.message);
+}
+
+function aboveZero(text: string): number {
+  if (/^\d{1,9}(\.\d{1,9})?$/.test(text) && Number(text) > 0) return Number(text);
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+function aboveZeroWhole(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number above 0.');
 }
 
 function wholeNumber(text: string): number {

@@ -9,20 +9,28 @@ export interface MigrateCommandOptions {
   readonly url: string;
   readonly to?: number | undefined;
   readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
   /** Takes a line without its end. */
   readonly print?: (line: string) => void;
 }
 
 export async function migrateCommand(options: MigrateCommandOptions): Promise<void> {
-  const { url, to, dryRun = false, print = (line) => process.stdout.write(`${line}\n`) } = options;
+  const { url, to, dryRun = false, json = false } = options;
+  const { print = (line) => process.stdout.write(`${line}\n`) } = options;
   const pool = openPool(url, { connectionLimit: 1 });
   try {
     const connection = await pool.getConnection();
     const { steps, recognised } = await migrate(connection, {
       ...(to === undefined ? {} : { to }),
       dryRun,
-      onStatement: dryRun ? sqlPrinter(print) : progressPrinter(print),
+      ...(json ? {} : { onStatement: dryRun ? sqlPrinter(print) : progressPrinter(print) }),
     });
+    if (json) {
+      const named = (direction: Step['direction']) =>
+        steps.filter((step) => step.direction === direction).map(({ name }) => name);
+      print(JSON.stringify({ dryRun, applied: named('up'), takenDown: named('down'), recognised }));
+      return;
+    }
     for (const name of recognised) print(`${dryRun ? '-- ' : ''}${name}: was applied by hand`);
     if (steps.length === 0)
       print(`${dryRun ? '-- ' : ''}Nothing to do: the database is up to date.`);

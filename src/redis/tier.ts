@@ -188,6 +188,23 @@ export class RedisTier {
     await this.#call(() => this.#client.del(this.#entryKey(key, generation)));
   }
 
+  /** A pattern (of SCAN) that the names of all entries match, of all generations. */
+  get entryPattern(): string {
+    const { prefix, table } = this.#options;
+    return `${`${prefix}:{${table}`.replaceAll(/[\\*?[\]]/g, '\\$&')}:*`;
+  }
+
+  /** The key whose entry has this name, in a generation that was adopted; undefined for other names. */
+  keyOf(name: string): string | undefined {
+    const { prefix, table } = this.#options;
+    const start = `${prefix}:{${table}:`;
+    const bucket = Number.parseInt(name.slice(start.length), 10);
+    const generation = name.startsWith(start) ? this.#adopted[bucket] : undefined;
+    if (generation === undefined) return undefined;
+    const entries = this.#entryPrefix(bucket, generation);
+    return name.startsWith(entries) ? name.slice(entries.length) : undefined;
+  }
+
   #call<T>(task: () => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {
     const late = () => new UnavailableError(`Expected Redis to answer within ${timeoutMs} ms.`);
     return this.#breaker.execute(() => within(task(), timeoutMs, late));
