@@ -123,5 +123,5 @@ function oneOf(answer: Buffer, key: string): Entry {
 function causeOf(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   if (typeof cause === 'object' && cause !== null && 'code' in cause) return String(cause.code);
-  return cause instanceof Error ? cause.name : String(cause);
+  return cause instanceof Error ? cause.message : String(cause);
 }
