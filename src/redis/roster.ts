@@ -48,8 +48,9 @@ export class Roster {
     const entry = encodeAnnouncement(announcement);
     for (let tries = 0; tries < TRIES; tries++) {
       const { raw, ids } = await this.#ids();
-      const all = [announcement.id, ...ids.filter((id) => id !== announcement.id)];
-      const keys = [this.#list, ...all.map((id) => this.#key(id))];
+      // In one order, so that the list changes only when someone comes or goes.
+      const all = [...new Set([...ids, announcement.id])].toSorted();
+      const keys = [this.#list, this.#key(announcement.id), ...all.map((id) => this.#key(id))];
       const args = [raw, entry, ROSTER_TTL_MS, ...all];
       const reply = await this.#call(() =>
         this.#client.tidemarkAnnounce(keys.length, ...keys, ...args),
