@@ -33,11 +33,16 @@ async function isAgreed(table: string): Promise<boolean> {
   }
   const asking = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await asking.question(
-      `All entries of ${table} in Redis become unreachable, and each reader drops its own: until\n` +
-        'the caches are warm again, MySQL-B takes the reads. Go on? [y/N] ',
+    process.stderr.write(
+      `All entries of ${table} in Redis become unreachable, and each reader drops its\n` +
+        'own: until the caches are warm again, MySQL-B takes the reads.\n',
     );
+    const answer = await asking.question('Go on? [y/N] ');
     return /^y(es)?$/i.test(answer.trim());
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
+    process.stderr.write('\n'); // Ctrl-C or Ctrl-D
+    return false;
   } finally {
     asking.close();
   }

@@ -27,6 +27,7 @@ export async function verifyCommand({ settings, json }: VerifyCommandOptions): P
     format: 'comparing [{bar}] {percentage} %, {value} of {total}, {eta_formatted} left',
     stream: process.stderr,
     clearOnComplete: true,
+    barsize: 24,
     hideCursor: true,
     etaBuffer: 200,
   });
