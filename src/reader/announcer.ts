@@ -24,6 +24,8 @@ export interface AnnouncerOptions {
 }
 
 const EVERY_MS = ROSTER_TTL_MS / 3;
+/** How soon it is told that the reader is ready, or stale, or not any more. */
+const LOOK_EVERY_MS = 500;
 
 export class Announcer {
   readonly #options: AnnouncerOptions;
@@ -31,6 +33,8 @@ export class Announcer {
   readonly #failures: Counter;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #announcedAtMs = 0;
+  #announcedState = '';
   /** Announcements are written one after another. */
   #tail: Promise<void> = Promise.resolve();
 
@@ -57,12 +61,24 @@ export class Announcer {
   /** Announces now, and from now on. */
   start(): void {
     if (this.#isClosed) return;
-    this.#timer ??= setInterval(() => this.announce(), EVERY_MS).unref();
+    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
     this.announce();
+  }
+
+  #look(): void {
+    const isDue = performance.now() - this.#announcedAtMs >= EVERY_MS;
+    if (isDue || this.#state() !== this.#announcedState) this.announce();
+  }
+
+  #state(): string {
+    const { ready, stale } = this.#options.status();
+    return `${ready} ${stale}`;
   }
 
   /** Announces now. */
   announce(): void {
+    this.#announcedAtMs = performance.now();
+    this.#announcedState = this.#state();
     this.#tail = this.#tail.then(async () => {
       if (this.#isClosed) return;
       try {

@@ -5,9 +5,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { tidemark } from '../support/cli.js';
 import { flavors } from '../support/data-centers.js';
-import { DoctorScene, find } from '../support/doctor-scene.js';
+import { DoctorScene, find, SETTINGS } from '../support/doctor-scene.js';
 import { migrateAt } from '../support/migrations.js';
 import { startReader, taken } from '../support/readers.js';
+import { until } from '../support/until.js';
 
 describe.each(flavors)('doctor on %s', (flavor) => {
   const isMysql = flavor === 'mysql';
@@ -18,8 +19,11 @@ describe.each(flavors)('doctor on %s', (flavor) => {
   beforeEach(() => scene.renew());
 
   test('finds no fault in a sound system, and sees all of it as an administrator', async () => {
-    const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
+    const urls = { b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl };
+    const { staleAfterMs } = SETTINGS; // there is one heartbeat, and no more
+    const running = await startReader(urls, { staleAfterMs });
     await taken(scene.urls.mysqlAUrl, [running]);
+    await until('a ready reader', async () => (await running.readers())[0]?.ready);
     const findings = await examine({ patienceMs: 30_000 });
     const bad = findings.filter(({ severity }) => severity !== 'ok');
     expect(bad.map(({ place, check }) => `${place} ${check}`)).toEqual([

@@ -16,7 +16,7 @@ import { until } from '../support/until.js';
 const KEYS = 450;
 const ODD_KEYS = ['b,c', 'd"e', 'é/ü', '.', '..', '%2C', 'E', '𝕏'];
 
-describe.each(flavors)('on %s', (flavor) => {
+describe.each(flavors)('on %s', { timeout: 240_000 }, (flavor) => {
   let db: TestDatabase;
   let env: Record<string, string>;
   beforeEach(async () => {
