@@ -199,8 +199,7 @@ export class LocalTier<T> {
   /** Forgets all keys, and what is in flight for them; the position stays. For changes that the log
    * does not show: an as-of does not tell what was read before them. */
   forgetAll(): void {
-    this.#values.clear();
-    this.#absences.clear();
+    this.#drop();
     for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, Number.POSITIVE_INFINITY);
     for (const flight of this.#detached) flight.floor = Number.POSITIVE_INFINITY;
   }
@@ -208,8 +207,7 @@ export class LocalTier<T> {
   /** Starts again at `position`: nothing that is held is trusted, nor what is in flight from before
    * it. When history was rewritten, no as-of from before means anything any more. */
   clear(position: Position, rewritten: boolean): void {
-    this.#values.clear();
-    this.#absences.clear();
+    this.#drop();
     for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, position.version);
     for (const flight of this.#detached) {
       flight.floor = Math.max(flight.floor, position.version);
@@ -223,6 +221,11 @@ export class LocalTier<T> {
     } else {
       this.sightings.forget(position.version);
     }
+  }
+
+  #drop(): void {
+    this.#values.clear();
+    this.#absences.clear();
   }
 
   /** An entry of `key` was pushed out: what is in flight for it may be older. */
