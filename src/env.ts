@@ -5,6 +5,7 @@
  * All faults are told at once. What may hold a password (URLs, tokens) is never repeated.
  */
 import { parseCollections } from './core/collections-text.js';
+import { isPlainHttpUrl } from './core/http-url.js';
 import { identifierFault } from './core/table.js';
 import { isCron } from './cron.js';
 import { InvalidOptionsError } from './errors.js';
@@ -19,7 +20,9 @@ type ValueOf<S extends Setting> = S extends { kind: 'integer' | 'number' }
     ? Choice
     : S extends { kind: 'tokens' | 'http-urls' }
       ? readonly string[]
-      : string;
+      : S extends { kind: 'http-url' }
+        ? string | undefined
+        : string;
 
 /** The settings of one command, all of them checked. */
 export type SettingsOf<C extends CommandName> = {
@@ -72,6 +75,7 @@ type Parsed = { readonly value: unknown } | { readonly faults: readonly string[]
 function absent(setting: Setting, command: CommandName): Parsed {
   if (setting.kind === 'tokens' || setting.kind === 'http-urls') return { value: [] };
   if (setting.kind === 'collections') return { value: '' };
+  if (setting.kind === 'http-url') return { value: undefined };
   if ('optionalFor' in setting && setting.optionalFor.includes(command))
     return { value: undefined };
   const value = defaultOf(setting, command);
@@ -107,6 +111,10 @@ function parse(setting: Setting, text: string): Parsed {
       return parseUrls(text);
     case 'collections':
       return checkCollections(text);
+    case 'http-url':
+      return isPlainHttpUrl(text)
+        ? { value: text }
+        : { faults: ['Expected a URL like http://host:8081, without a password and ?'] };
     case 'integer':
     case 'number':
       return parseNumber(setting, text);
@@ -162,12 +170,7 @@ function parseTokens(text: string): Parsed {
 
 function parseUrls(text: string): Parsed {
   const urls = text.split(',').map((url) => url.trim());
-  const isPlain = (url: string) => {
-    if (!URL.canParse(url)) return false;
-    const { protocol, username, password, search, hash } = new URL(url);
-    return /^https?:$/.test(protocol) && `${username}${password}${search}${hash}` === '';
-  };
-  if (urls.every(isPlain)) return { value: urls };
+  if (urls.every(isPlainHttpUrl)) return { value: urls };
   return {
     faults: ['Expected URLs like http://host:8081 separated by commas, without passwords and ?'],
   };
@@ -191,5 +194,5 @@ function shownDefault(setting: Setting): string {
   const all = new Set(setting.commands.map((command) => defaultOf(setting, command)));
   const values = [...all].filter((value) => value !== undefined);
   if (values.length > 0) return values.map((value) => `\`${value}\``).join(' / ');
-  return setting.kind.endsWith('-url') ? '(required)' : 'none';
+  return 'optionalFor' in setting ? '(required)' : 'none';
 }

@@ -1,5 +1,6 @@
 /** Tidemark's public parts. See README.md for an example; the Fastify plugins are `tidemark/http`. */
 
+export type { Announcement } from './core/announcement.js';
 export type { Collection, CollectionOptions } from './core/collection.js';
 export type { RebaseReason } from './core/position.js';
 export { Reading, type ReadOptions, type Tier } from './core/reading.js';

@@ -9,7 +9,16 @@ import { DEFAULT_MAX_EVENT_LOOP_DELAY_MS, SERVER_DEFAULTS } from './http/limits.
 import { READER_DEFAULTS } from './reader/create-reader.js';
 import { MAINTENANCE_DEFAULTS } from './writer/maintenance.js';
 
-export type CommandName = 'migrate' | 'track' | 'write' | 'read' | 'doctor';
+export type CommandName =
+  | 'migrate'
+  | 'track'
+  | 'write'
+  | 'read'
+  | 'doctor'
+  | 'status'
+  | 'verify'
+  | 'prune'
+  | 'rebase';
 
 interface Common {
   /** The name in the environment. */
@@ -29,7 +38,7 @@ export type Setting = Common &
         readonly optionalFor: readonly CommandName[];
       }
     | { readonly kind: 'redis-url'; readonly optionalFor: readonly CommandName[] }
-    | { readonly kind: 'tokens' | 'http-urls' | 'collections' }
+    | { readonly kind: 'tokens' | 'http-urls' | 'http-url' | 'collections' }
     | { readonly kind: 'text' | 'identifier' | 'cron'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
@@ -47,7 +56,9 @@ const READ = ['read'] as const;
 const BOTH = ['write', 'read'] as const;
 const DOCTOR = ['doctor'] as const;
 const READ_DOCTOR = ['read', 'doctor'] as const;
-const ALL_BUT_MIGRATE = ['write', 'read', 'doctor'] as const;
+/** Who looks for what readers left in Redis. */
+const IN_REDIS = ['read', 'doctor', 'verify', 'rebase'] as const;
+const OF_ROWS = ['write', 'read', 'doctor', 'verify'] as const;
 
 export const SETTINGS = {
   mysqlAUrl: {
@@ -55,7 +66,7 @@ export const SETTINGS = {
     flag: 'mysql-a-url',
     kind: 'mysql-url',
     hosts: 'one',
-    commands: ['migrate', 'track', 'write', 'doctor'],
+    commands: ['migrate', 'track', 'write', 'doctor', 'prune'],
     optionalFor: DOCTOR,
     help: 'MySQL in data center A',
   },
@@ -64,16 +75,16 @@ export const SETTINGS = {
     flag: 'mysql-b-url',
     kind: 'mysql-url',
     hosts: 'several',
-    commands: READ_DOCTOR,
-    optionalFor: DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify'],
+    optionalFor: ['doctor', 'status'],
     help: 'MySQL in data center B, one replica of A or several; SELECT on three tables is enough',
   },
   redisUrl: {
     env: 'REDIS_URL',
     flag: 'redis-url',
     kind: 'redis-url',
-    commands: READ_DOCTOR,
-    optionalFor: DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify', 'prune', 'rebase'],
+    optionalFor: ['doctor', 'prune'],
     help: 'Redis in data center B: one server, redis-sentinel:// or redis-cluster://',
   },
   host: {
@@ -238,7 +249,7 @@ export const SETTINGS = {
     default: READER_DEFAULTS.redisBuckets,
     min: 1,
     max: 1024,
-    commands: READ_DOCTOR,
+    commands: IN_REDIS,
     help: 'parts of the key space in Redis, one hash slot each; the same on all readers',
   },
   readTimeoutMs: {
@@ -317,12 +328,19 @@ export const SETTINGS = {
     commands: READ,
     help: 'on: a hint that one reader gets reaches all of them, through Redis',
   },
+  advertiseUrl: {
+    env: 'ADVERTISE_URL',
+    flag: 'advertise-url',
+    kind: 'http-url',
+    commands: READ,
+    help: 'where others reach this read app; tidemark verify asks it there',
+  },
   keyPrefix: {
     env: 'KEY_PREFIX',
     flag: 'key-prefix',
     kind: 'text',
     default: READER_DEFAULTS.keyPrefix,
-    commands: READ_DOCTOR,
+    commands: ['read', 'doctor', 'status', 'verify', 'prune', 'rebase'],
     help: 'start of all keys in Redis; the same on all readers',
   },
   maxValueBytes: {
@@ -364,7 +382,7 @@ export const SETTINGS = {
     flag: 'table',
     kind: 'identifier',
     default: DEFAULT_TABLE.table,
-    commands: ALL_BUT_MIGRATE,
+    commands: ['write', 'read', 'doctor', 'status', 'verify', 'rebase'],
     help: 'the tracked table',
   },
   keyColumn: {
@@ -372,7 +390,7 @@ export const SETTINGS = {
     flag: 'key-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.keyColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of keys',
   },
   valueColumn: {
@@ -380,7 +398,7 @@ export const SETTINGS = {
     flag: 'value-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.valueColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of values',
   },
   versionColumn: {
@@ -388,7 +406,7 @@ export const SETTINGS = {
     flag: 'version-column',
     kind: 'identifier',
     default: DEFAULT_TABLE.versionColumn,
-    commands: ALL_BUT_MIGRATE,
+    commands: OF_ROWS,
     help: 'its column of versions',
   },
   collections: {
@@ -409,7 +427,7 @@ export const SETTINGS = {
     env: 'READ_TOKENS',
     flag: 'read-tokens',
     kind: 'tokens',
-    commands: READ,
-    help: 'bearer tokens that may read, separated by commas; without any, all may',
+    commands: ['read', 'verify'],
+    help: 'bearer tokens that may read, separated by commas; without any, all may; verify uses the first',
   },
 } as const satisfies Record<string, Setting>;

@@ -1,23 +1,13 @@
 #!/usr/bin/env node
 /** The command line of Tidemark: it names the commands, reads their settings and says what failed. */
-import { readFileSync } from 'node:fs';
+import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { defaultOf, readSettings, settingsFor } from '../env.js';
 import { InvalidOptionsError, TidemarkError } from '../errors.js';
 import { redacted } from '../redaction.js';
 import type { CommandName } from '../settings.js';
-
-const EXAMPLES = `
-Examples:
-  $ tidemark demo                       both data centers on this machine, to try it
-  $ MYSQL_A_URL=mysql://root:secret@db-a/app tidemark migrate --dry-run
-  $ tidemark track app_settings --key id --value name,value --collection settings
-  $ MYSQL_A_URL=mysql://app:secret@db-a/app tidemark write --port 8080
-  $ MYSQL_B_URL=mysql://reader:secret@db-b/app REDIS_URL=redis://cache-b tidemark read
-  $ tidemark doctor                     what is wrong, with all three URLs in the environment
-
-Every flag of a command can be set in the environment. Prefer that for URLs and tokens: flags
-show in the list of processes.`;
+import { packageVersion } from '../version.js';
+import { EXAMPLES, examplesOf } from './examples.js';
 
 const DEFAULT_OUT = 'tidemark-migrations';
 
@@ -32,10 +22,11 @@ withSettings('migrate', 'bring the schema of data center A up to date')
   .option('--to <number>', 'bring it to this migration, down if need be', wholeNumber)
   .option('--dir <folder>', "also the folder's own migrations, such as `track` writes")
   .option('--dry-run', 'print the SQL that would run, and run nothing')
-  .action(async (flags) => {
+  .option('--json', 'print what was applied as JSON')
+  .action(async ({ to, dir, dryRun, json, ...flags }) => {
     const { mysqlAUrl: url } = readSettings('migrate', process.env, flags);
     const { migrateCommand } = await import('./migrate.js');
-    await migrateCommand({ url, to: flags.to, dir: flags.dir, dryRun: flags.dryRun });
+    await migrateCommand({ url, to, dir, dryRun, json });
   });
 
 withSettings('track', 'write the migration that makes a table of yours a collection')
@@ -85,6 +76,48 @@ withSettings('doctor', 'check both data centers and all between them; exit code 
     if (!(await doctorCommand({ settings, json: flags.json }))) process.exitCode = 1;
   });
 
+withSettings('status', 'show the readers of data center B: how far, how fresh, from which tier')
+  .option('--once', 'look once, also in a terminal')
+  .option('--json', 'look once, and print it as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('status', process.env, flags);
+    const { statusCommand } = await import('./status.js');
+    await statusCommand({ settings, json: flags.json, once: flags.once });
+  });
+
+withSettings(
+  'verify',
+  'compare Redis and each reader with MySQL-B, key by key; exit code 1 on a mismatch',
+)
+  .option('--json', 'print what was found as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('verify', process.env, flags);
+    const { verifyCommand } = await import('./verify.js');
+    if (!(await verifyCommand({ settings, json: flags.json }))) process.exitCode = 1;
+  });
+
+withSettings('prune', 'take old changes out of the log in data center A, none that a reader needs')
+  .option('--older-than-hours <hours>', 'those that are older', aboveZero)
+  .option('--keep-versions <count>', 'all but the newest so many', aboveZeroWhole)
+  .option('--force', 'also those that a running reader has not taken in yet')
+  .option('--dry-run', 'say how many, and remove none')
+  .option('--json', 'print what was done as JSON')
+  .action(async ({ olderThanHours, keepVersions, force, dryRun, json, ...flags }) => {
+    const settings = readSettings('prune', process.env, flags);
+    const { pruneCommand } = await import('./prune.js');
+    await pruneCommand({ settings, olderThanHours, keepVersions, force, dryRun, json });
+  });
+
+withSettings('rebase', 'make all readers start again with empty caches; asks first')
+  .option('--yes', 'do not ask')
+  .option('--json', 'print what was done as JSON')
+  .action(async (flags) => {
+    const settings = readSettings('rebase', process.env, flags);
+    const { rebaseCommand } = await import('./rebase.js');
+    const { yes, json } = flags;
+    if (!(await rebaseCommand({ settings, yes, json }))) process.exitCode = 1;
+  });
+
 program
   .command('demo')
   .description('run both data centers on this machine: MySQL or MariaDB, Redis, replication')
@@ -95,6 +128,15 @@ program
     const { demoCommand } = await import('./demo.js');
     await demoCommand(flags);
   });
+
+tab(program, { completionCommandName: 'completion' });
+for (const command of program.commands) {
+  if (command.name() === 'complete') continue; // what the shells call
+  if (command.name() === 'completion') {
+    command.description('print the script that completes commands and flags in your shell');
+  }
+  command.addHelpText('after', () => examplesOf(command.name()));
+}
 
 try {
   await program.parseAsync();
@@ -107,7 +149,11 @@ function withSettings(name: CommandName, description: string): Command {
   for (const [, setting] of settingsFor(name)) {
     const usual = defaultOf(setting, name);
     const more = usual === undefined ? '' : `; default ${usual}`;
-    command.option(`--${setting.flag} <value>`, `${setting.help} (${setting.env}${more})`);
+    const help = `${setting.help} (${setting.env}${more})`;
+    const option = new Option(`--${setting.flag} <value>`, help);
+    // For the completion only: `readSettings` checks it, wherever it comes from.
+    if (setting.kind === 'choice') option.argChoices = [...setting.choices];
+    command.addOption(option);
   }
   return command;
 }
@@ -130,13 +176,17 @@ function names(text: string): string[] {
   return text.split(',').map((name) => name.trim());
 }
 
+function aboveZero(text: string): number {
+  if (/^\d{1,9}(\.\d{1,9})?$/.test(text) && Number(text) > 0) return Number(text);
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
+
+function aboveZeroWhole(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number above 0.');
+}
+
 function wholeNumber(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number.');
-}
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  const { version }: { version: string } = JSON.parse(readFileSync(file, 'utf8'));
-  return version;
 }

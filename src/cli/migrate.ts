@@ -11,12 +11,13 @@ export interface MigrateCommandOptions {
   /** A folder of the system's own migrations. */
   readonly dir?: string | undefined;
   readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
   /** Takes a line without its end. */
   readonly print?: (line: string) => void;
 }
 
 export async function migrateCommand(options: MigrateCommandOptions): Promise<void> {
-  const { url, to, dir, dryRun = false } = options;
+  const { url, to, dir, dryRun = false, json = false } = options;
   const { print = (line: string) => process.stdout.write(`${line}\n`) } = options;
   const pool = openPool(url, { connectionLimit: 1 });
   try {
@@ -25,8 +26,14 @@ export async function migrateCommand(options: MigrateCommandOptions): Promise<vo
       ...(to === undefined ? {} : { to }),
       ...(dir === undefined ? {} : { dir }),
       dryRun,
-      onStatement: dryRun ? sqlPrinter(print) : progressPrinter(print),
+      ...(json ? {} : { onStatement: dryRun ? sqlPrinter(print) : progressPrinter(print) }),
     });
+    if (json) {
+      const named = (direction: Step['direction']) =>
+        steps.filter((step) => step.direction === direction).map(({ name }) => name);
+      print(JSON.stringify({ dryRun, applied: named('up'), takenDown: named('down'), recognised }));
+      return;
+    }
     for (const name of recognised) print(`${dryRun ? '-- ' : ''}${name}: was applied by hand`);
     if (steps.length === 0)
       print(`${dryRun ? '-- ' : ''}Nothing to do: the database is up to date.`);

@@ -2,6 +2,9 @@
  * The mark: the position at which Redis is coherent, kept in Redis itself beside the entries it
  * vouches for. One string, `<generation> <version> <fingerprint> <crc32>`; one that does not decode
  * is no mark. The scripts read its first two words.
+ *
+ * A generation's name also tells which rebase was the newest that anyone had asked for when it began
+ * (`tidemark rebase`), as a number that only grows; so one that is older can be told.
  */
 import { crc32 } from 'node:zlib';
 import { formatPosition, type Position, parsePosition } from './position.js';
@@ -10,6 +13,16 @@ export interface Mark {
   /** Part of every entry's key; a new one makes all older entries unreachable at once. */
   readonly generation: string;
   readonly position: Position;
+}
+
+/** @param fresh a name that no earlier generation had @param asked 0 when none was asked for */
+export function generationName(fresh: string, asked: number): string {
+  return asked === 0 ? fresh : `asked-${asked}-${fresh}`;
+}
+
+/** The newest rebase that was asked for when this generation began; 0 when there was none. */
+export function askedIn(generation: string): number {
+  return Number(/^asked-(\d{1,15})-/.exec(generation)?.[1] ?? 0);
 }
 
 export function encodeMark({ generation, position }: Mark): string {

@@ -39,6 +39,8 @@ export const REBASE_REASONS = [
   'regressed',
   /** A change was found that is not in the log. */
   'audit',
+  /** Someone asked for it, by `tidemark rebase`. */
+  'asked',
 ] as const;
 export type RebaseReason = (typeof REBASE_REASONS)[number];
 

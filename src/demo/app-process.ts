@@ -34,6 +34,8 @@ const STOP_TIMEOUT_MS = 5_000;
 const OUTPUT_CHARS = 16_000;
 const TAIL_LINES = 15;
 
+const urlOf = (port: number) => `http://${LOOPBACK}:${port}`;
+
 export class AppProcess {
   readonly name: string;
   readonly url: string;
@@ -46,7 +48,7 @@ export class AppProcess {
 
   private constructor(child: ChildProcess, name: string, port: number) {
     this.name = name;
-    this.url = `http://${LOOPBACK}:${port}`;
+    this.url = urlOf(port);
     this.pid = child.pid ?? 0; // no process: `ended` says so at once
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) {
@@ -75,7 +77,7 @@ export class AppProcess {
       ...[MAIN, command],
     ];
     const child = spawn(program, args, {
-      env: { ...env, HOST: LOOPBACK, PORT: String(port) },
+      env: { ...env, HOST: LOOPBACK, PORT: String(port), ADVERTISE_URL: urlOf(port) },
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -3,6 +3,7 @@
  * come out, none longer than the terminal is wide (except the commands to copy, at 80 columns).
  */
 import type { Colors } from 'picocolors/types.js';
+import { cut, printable } from '../terminal-text.js';
 import type { Latencies } from './latencies.js';
 import type { ObservedChange, ReaderState, Served } from './propagation.js';
 import type { Stage } from './stage.js';
@@ -135,15 +136,4 @@ function ms(value: number | undefined): string {
 
 function count(value: number): string {
   return value.toLocaleString('en-US');
-}
-
-/** Keys can hold anything that SQL can write, but a terminal obeys control characters. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '?');
-}
-
-function cut(text: string, room: number): string {
-  const characters = [...printable(text)];
-  if (characters.length <= room) return characters.join('');
-  return `${characters.slice(0, room - 1).join('')}…`;
 }

@@ -47,6 +47,7 @@ export interface Stage {
 const OWN_KINDS: readonly Setting['kind'][] = [
   'mysql-url',
   'redis-url',
+  'http-url',
   'http-urls',
   'tokens',
   'identifier',

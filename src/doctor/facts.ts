@@ -1,4 +1,5 @@
 /** What is known of the servers: plain data, collected by a.ts, b.ts, hop.ts and redis.ts. */
+import type { Announcement } from '../core/announcement.js';
 import type { Mark } from '../core/mark.js';
 import type { LedgerRow, Migration } from '../core/migration-plan.js';
 import type { TableNames } from '../core/table.js';
@@ -140,6 +141,8 @@ export interface RedisFacts {
   readonly refused: ReadonlyMap<string, string>;
   /** By bucket; undefined where there is none. */
   readonly marks: readonly (Mark | undefined)[];
+  /** Those who say that they run: of this table. */
+  readonly readers: readonly Announcement[];
   /** The head of MySQL-B that the marks were given time to reach; undefined without MySQL-B. */
   readonly headB: number | undefined;
   /** By a mark's version: the fingerprint that MySQL-B's log has there. */

@@ -6,10 +6,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import { decodeMark, type Mark } from '../core/mark.js';
+import { firstWords, onRedis } from '../redis/on-redis.js';
+import { Roster } from '../redis/roster.js';
 import type { RedisClient } from '../redis/tier.js';
 import { parseRedisUrl } from '../redis/url.js';
 import type { DoctorSettings, RedisFacts, RedisNode } from './facts.js';
-import { firstWords, onRedis } from './redis-line.js';
 
 const AGAIN_AFTER_MS = 50;
 const ANSWER_WITHIN_MS = 5_000;
@@ -57,6 +58,7 @@ async function collectFallenCluster(options: CollectRedisOptions): Promise<Redis
         cluster: parseInfo(String(await client.cluster('INFO'))),
         refused: new Map(['MGET', 'SET', 'EVAL'].map((command) => [command, 'CLUSTERDOWN'])),
         marks: [],
+        readers: [],
         headB: options.headB,
         fingerprints: new Map(),
       }));
@@ -76,6 +78,9 @@ async function collect(
   const key = `${tagOf(options.settings, 0)}:doctor`;
   const refused = await collectRefusals(readingTrials(client, key));
   const marks = refused.has('MGET') ? [] : await collectMarks(client, options);
+  const roster = new Roster({ client, prefix: options.settings.keyPrefix });
+  const announced = refused.has('MGET') ? [] : await roster.read();
+  const readers = announced.filter(({ table }) => table === options.settings.names.table);
   const fingerprints = new Map<number, string>();
   for (const version of new Set(marks.flatMap((mark) => mark?.position.version ?? []))) {
     const fingerprint = await fingerprintAt(version);
@@ -87,7 +92,7 @@ async function collect(
   for (const [command, code] of await collectRefusals(writingTrials(client, key))) {
     refused.set(command, code);
   }
-  return { kind, nodes, cluster, refused, marks, headB, fingerprints };
+  return { kind, nodes, cluster, refused, marks, readers, headB, fingerprints };
 }
 
 async function collectNodes(client: RedisClient): Promise<RedisNode[]> {

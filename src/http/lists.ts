@@ -83,16 +83,22 @@ function answer(
 ): ListAnswer {
   const parts: Buffer[] = [Buffer.from(`{"asOf":${asOf},"items":[`)];
   for (const [index, { key, version, value = Buffer.alloc(0) }] of found.entries()) {
-    const comma = index === 0 ? '' : ',';
-    parts.push(Buffer.from(`${comma}{"key":${JSON.stringify(key)},"version":${version},`));
-    if (isJson(value)) parts.push(Buffer.from('"value":'), value, Buffer.from('}'));
-    else parts.push(Buffer.from(`"text":${JSON.stringify(value.toString('utf8'))}}`));
+    if (index > 0) parts.push(COMMA);
+    parts.push(...itemParts(key, version ?? 0, value));
   }
   parts.push(Buffer.from(`],${last}}`));
   const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
   return { asOf, stale: all.some(({ stale }) => stale), parts, bytes };
 }
 
+/** One item of a list, in pieces. */
+export function itemParts(key: string, version: number, value: Buffer): Buffer[] {
+  const start = `{"key":${JSON.stringify(key)},"version":${version},`;
+  if (isJson(value)) return [Buffer.from(`${start}"value":`), value, Buffer.from('}')];
+  return [Buffer.from(`${start}"text":${JSON.stringify(value.toString('utf8'))}}`)];
+}
+
+const COMMA = Buffer.from(',');
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** By the bytes' own identity: a value in the local tier is examined once. */
 const examined = new WeakMap<Buffer, boolean>();

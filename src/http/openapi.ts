@@ -6,10 +6,10 @@
  * an app keeps a document of its own. What belongs to no route (a path or a method that there is not,
  * requests that Node refuses before there is a route) is in `components.responses`, by its status.
  */
-import { readFileSync } from 'node:fs';
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { DEFAULT_NAME } from '../core/collection.js';
+import { packageVersion } from '../version.js';
 import { refuseOtherMethods } from './methods.js';
 import { problemResponse } from './problem.js';
 
@@ -135,9 +135,3 @@ const documentSchema = {
     500: problemResponse(500),
   },
 } as const;
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  const { version }: { version: string } = JSON.parse(readFileSync(file, 'utf8'));
-  return version;
-}

@@ -19,6 +19,7 @@ import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes, operationOf } from './openapi.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
+import { readersRoute } from './readers.js';
 import {
   describeOnly,
   hasQuery,
@@ -42,6 +43,7 @@ export type Readings = Pick<
   | 'watch'
   | 'changed'
   | 'hint'
+  | 'readers'
   | 'ready'
   | 'status'
   | 'metrics'
@@ -207,6 +209,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         if (usual !== undefined) watchRoute(guarded, { ...more, reader: usual });
         const [first] = readers.values(); // it hurries the others
         if (first !== undefined) {
+          readersRoute(guarded, { ...more, reader: first });
           await guarded.register(async (inner) => hintRoute(inner, { ...more, reader: first }));
         }
       });

@@ -213,12 +213,19 @@ export class LocalTier<T> {
     this.#raiseFloor(key, Number.POSITIVE_INFINITY);
   }
 
+  /** Forgets all keys, and what is in flight for them; the position stays. For changes that the log
+   * does not show: an as-of does not tell what was read before them. */
+  forgetAll(): void {
+    this.#drop();
+    for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, Number.POSITIVE_INFINITY);
+    for (const flight of this.#detached) flight.floor = Number.POSITIVE_INFINITY;
+  }
+
   /** Starts again at `position`: nothing that is held is trusted, nor what is in flight from before
    * it; of foreign flights, nothing at all. When history was rewritten, no as-of from before means
    * anything any more. */
   clear(position: Position, rewritten: boolean, areFlightsForeign = rewritten): void {
-    this.#values.clear();
-    this.#absences.clear();
+    this.#drop();
     for (const key of [...this.#flights.keys()]) this.#raiseFloor(key, position.version);
     for (const flight of this.#detached) {
       flight.floor = Math.max(flight.floor, position.version);
@@ -232,6 +239,11 @@ export class LocalTier<T> {
     } else {
       this.sightings.forget(position.version);
     }
+  }
+
+  #drop(): void {
+    this.#values.clear();
+    this.#absences.clear();
   }
 
   /** An entry of `key` was pushed out: what is in flight for it may be older. */

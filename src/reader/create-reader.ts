@@ -9,6 +9,7 @@ import {
   describeCollection,
 } from '../core/collection.js';
 import { parseCollections } from '../core/collections-text.js';
+import { isPlainHttpUrl } from '../core/http-url.js';
 import { DEFAULT_TABLE, type TableNames } from '../core/table.js';
 import { isCron } from '../cron.js';
 import { InvalidOptionsError } from '../errors.js';
@@ -20,6 +21,7 @@ import { connectionOptionsOf, openPool } from '../mysql/pool.js';
 import { GtidWake } from '../mysql/wake.js';
 import { openRedis } from '../redis/client.js';
 import { RedisHints } from '../redis/hints.js';
+import { Roster } from '../redis/roster.js';
 import { type RedisClient, RedisTier } from '../redis/tier.js';
 import { DEFAULT_AUDIT_SAMPLE } from './auditor.js';
 import { DEFAULT_MAX_WATCHERS } from './live.js';
@@ -40,6 +42,8 @@ interface Clients extends Partial<ReaderSettings> {
   readonly redis: string | RedisClient;
   /** A pino logger, or one like it. Default: pino at LOG_LEVEL. */
   readonly logger?: Logger;
+  /** Where others reach the read app of this process, for the roster of readers. */
+  readonly advertiseUrl?: string | undefined;
 }
 
 export interface CreateReaderOptions extends Clients {
@@ -211,6 +215,8 @@ interface Opened {
   readonly pool: Pool;
   readonly client: RedisClient;
   readonly logger: Logger;
+  readonly roster: Roster;
+  readonly advertiseUrl: string | undefined;
   readonly close: () => Promise<void>;
 }
 
@@ -234,14 +240,15 @@ function open(options: Clients, settings: ReaderSettings): Opened {
     if (client !== options.redis) client.disconnect();
     if (pool !== options.mysql) await pool.end();
   };
-  return { pool, client, logger, close };
+  const roster = new Roster({ client, prefix: settings.keyPrefix });
+  return { pool, client, logger, roster, advertiseUrl: options.advertiseUrl, close };
 }
 
 /** The parts of one reader, but for what may be shared. */
 function partsOf(
   collection: Collection,
   settings: ReaderSettings,
-  { pool, client, logger }: Opened,
+  { pool, client, logger, roster, advertiseUrl }: Opened,
   polls?: PollsTogether,
 ) {
   const { table } = collection;
@@ -282,6 +289,8 @@ function partsOf(
     reconciler,
     logger,
     table,
+    roster,
+    advertiseUrl,
     monotonicMs,
     sleep,
     random: Math.random,
@@ -332,6 +341,9 @@ function settingsOf(options: Clients): ReaderSettings {
     if (fault === undefined) continue;
     const [what, got] = text === undefined ? [name, given] : [variable, text];
     faults.push(`Expected ${what} to be ${fault}, got ${String(got)}`);
+  }
+  if (options.advertiseUrl !== undefined && !isPlainHttpUrl(options.advertiseUrl)) {
+    faults.push('Expected advertiseUrl to be like http://host:8081, got another text');
   }
   if (options.mysql === undefined) faults.push('Expected mysql: a URL or a mysql2 pool, got none');
   if (options.redis === undefined)

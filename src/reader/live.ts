@@ -1,19 +1,24 @@
 /**
- * The part of a reader that follows the log for its callers: watches, waits for a key to change, and
- * hints that the log has grown. It takes what the reconciler tells, and changes nothing of it.
+ * The part of a reader that follows the log for its callers: watches, waits for a key to change, hints
+ * that the log has grown, and who else follows it. It takes what the reconciler tells, and changes
+ * nothing of it.
  */
 import { EventEmitter } from 'node:events';
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Announcement } from '../core/announcement.js';
 import { assertKey } from '../core/key.js';
 import { InvalidPositionError, NotRunningError, UnavailableError } from '../errors.js';
 import type { LocalTier } from '../local/tier.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisHints } from '../redis/hints.js';
+import type { Roster } from '../redis/roster.js';
+import { Announcer } from './announcer.js';
 import { HINT_OUTCOMES, type HintOutcome, Hints } from './hints.js';
 import { type ChangedOptions, KeyChanges } from './key-changes.js';
 import type { Loader } from './loader.js';
 import type { PollLoop } from './poll-loop.js';
 import type { Reconciler } from './reconciler.js';
+import type { ReaderStatus } from './status.js';
 import { RESET_REASONS, type Watch, Watches, type WatchOptions } from './watch.js';
 
 export interface LiveParts {
@@ -26,6 +31,9 @@ export interface LiveParts {
   readonly maxWatchers?: number;
   /** Shares hints with the other readers of the data center. */
   readonly redisHints?: RedisHints;
+  /** Where this reader announces itself, and finds the others. */
+  readonly roster?: Roster;
+  readonly advertiseUrl?: string | undefined;
 }
 
 /** What the reader has made of its parts. */
@@ -33,6 +41,8 @@ interface Made {
   readonly loop: PollLoop;
   readonly loader: Loader;
   readonly registry: Registry;
+  readonly status: () => ReaderStatus;
+  readonly reads: Announcement['reads'];
 }
 
 export const DEFAULT_MAX_WATCHERS = 5_000;
@@ -69,14 +79,21 @@ export class LiveReader<
     return this.#running().hint(version, 'caller');
   }
 
+  /** All readers of this table in this data center that run, as they told Redis within the last
+   * 15 s; this one, too.
+   * @throws UnavailableError when Redis does not answer, NotRunningError */
+  async readers(): Promise<Announcement[]> {
+    return (await this.#running().announcer?.readers()) ?? [];
+  }
+
   /** Begins to listen to the reconciler, before anyone whom the reader tells. */
   protected follow(parts: LiveParts, made: Made): void {
     this.#live = new Live(parts, made);
   }
 
-  /** Ends all watches and waits at once. */
-  protected unfollow(): void {
-    this.#live?.close();
+  /** Ends all watches and waits at once. Resolves when the others may know. */
+  protected async unfollow(): Promise<void> {
+    await this.#live?.close();
   }
 
   #running(): Live {
@@ -88,12 +105,14 @@ export class LiveReader<
 class Live {
   readonly watches: Watches;
   readonly changes: KeyChanges;
+  readonly announcer: Announcer | undefined;
   readonly #hints: Hints;
   readonly #parts: LiveParts;
   readonly #hinted: Counter<'outcome'>;
   #closed = false;
 
-  constructor(parts: LiveParts, { loop, loader, registry }: Made) {
+  constructor(parts: LiveParts, made: Made) {
+    const { loop, loader, registry } = made;
     const { local, reconciler, log, readTimeoutMs, maxWatchers = DEFAULT_MAX_WATCHERS } = parts;
     const registers = [registry];
     const resets = new Counter({
@@ -104,6 +123,8 @@ class Live {
     });
     for (const reason of RESET_REASONS) resets.inc({ reason }, 0);
     this.#parts = parts;
+    const { roster } = parts;
+    this.announcer = roster && new Announcer({ ...parts, ...made, roster });
     this.changes = new KeyChanges(maxWatchers);
     this.watches = new Watches({
       table: parts.table,
@@ -151,6 +172,7 @@ class Live {
       this.watches.rebase(reason);
       this.changes.rebase();
       if (reason === 'start') parts.redisHints?.listen((version) => this.hint(version, 'peer'));
+      this.announcer?.start();
     });
   }
 
@@ -164,12 +186,13 @@ class Live {
     return outcome;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true;
     this.#hints.close();
     this.#parts.redisHints?.close();
     this.watches.close();
     this.changes.close();
+    await this.announcer?.stop();
   }
 
   #gauge(registry: Registry, name: string, help: string, value: () => number): void {

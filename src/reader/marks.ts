@@ -5,8 +5,12 @@
  * A mark that the log does not confirm is given up for a new generation, by compare-and-set, so that
  * of many readers one succeeds. Redis that does not answer stops nothing: its marks stay behind, and
  * are caught up page by page when it does.
+ * Someone can ask for a rebase by beginning a generation that says so. Who has seen that never reads
+ * from a generation before it again, and hands the word on in each one that it begins: it outlives
+ * a Redis that forgets or goes back.
  */
 import type { Now } from '../core/freshness.js';
+import { askedIn, generationName } from '../core/mark.js';
 import {
   decide,
   decideMark,
@@ -48,8 +52,9 @@ export interface JudgedMark {
   readonly reason?: string;
 }
 
-/** How the name of a generation begins that an audit was the reason for, so that all readers see. */
+/** What stands in the name of a generation that an audit was the reason for, so that all readers see. */
 const REPAIR = 'audit-';
+const OF_REPAIR = /^(asked-\d+-)?audit-/;
 
 export class Marks {
   readonly #options: MarksOptions;
@@ -60,6 +65,8 @@ export class Marks {
   readonly #seen = new Map<number, string>();
   /** The generations that were given up; undefined: the one that is seen next. */
   readonly #givenUp = new Map<number, string | undefined>();
+  /** The newest rebase that was asked for, as far as this instance knows. */
+  #asked = 0;
 
   constructor(options: MarksOptions) {
     this.#options = options;
@@ -69,6 +76,11 @@ export class Marks {
   /** The last known version of each bucket's mark. */
   get versions(): ReadonlyMap<number, number> {
     return this.#versions;
+  }
+
+  /** The newest rebase that was asked for and is done; 0 when there was none. */
+  get asked(): number {
+    return this.#asked;
   }
 
   /** Whether Redis vouches, in every bucket, for all up to `version`. */
@@ -88,6 +100,16 @@ export class Marks {
       this.#options.onFault(error);
       return [];
     }
+  }
+
+  /** Whether the marks tell of a rebase that was asked for and that this instance has not done. It is
+   * done when the caller has dropped all that it holds, before it goes on. */
+  heed(marks: readonly StoredMark[]): boolean {
+    const newest = Math.max(0, ...marks.map(({ mark }) => askedIn(mark?.generation ?? '')));
+    if (newest <= this.#asked) return false;
+    this.#asked = newest;
+    this.distrust();
+    return true;
   }
 
   /** Trusts no generation until its mark is judged again. */
@@ -110,6 +132,7 @@ export class Marks {
     return marks.map((stored): JudgedMark => {
       const { bucket, mark } = stored;
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
+      if (askedIn(mark.generation) < this.#asked) return { stored, state: 'lost', reason: 'asked' };
       this.#versions.set(bucket, mark.position.version);
       this.#see(bucket, mark.generation);
       if (this.#givenUp.get(bucket) === mark.generation) {
@@ -136,7 +159,7 @@ export class Marks {
     this.#seen.set(bucket, generation);
     if (before === undefined || before === generation) return;
     const isKnown = before === this.#givenUp.get(bucket); // what was held then is dropped already
-    if (generation.startsWith(REPAIR) && !isKnown) this.#options.onRepair();
+    if (OF_REPAIR.test(generation) && !isKnown) this.#options.onRepair();
   }
 
   /** Beyond the head: another instance's replica is ahead of ours, or history lost its tail. */
@@ -195,7 +218,7 @@ export class Marks {
   async #begin(stored: StoredMark, reason: string): Promise<void> {
     const name = this.#options.newGeneration();
     const isRepair = reason === 'audit';
-    const generation = isRepair ? `${REPAIR}${name}` : name;
+    const generation = generationName(isRepair ? `${REPAIR}${name}` : name, this.#asked);
     const position = this.#options.applied();
     const givenUp = isRepair ? stored.mark?.generation : ''; // others go on moving its mark
     try {

@@ -57,7 +57,7 @@ export interface ReaderParts extends LiveParts, AuditSettings {
 export interface ReaderEvents {
   /** Rows changed: these keys' next reads see the log at `to` or later. */
   change: [change: { keys: readonly string[]; from: number; to: number }];
-  /** The reader started again from the head of the log; any key may have changed. */
+  /** The reader started again with empty caches; any key may have changed. */
   rebase: [rebase: { reason: RebaseReason }];
 }
 
@@ -131,7 +131,8 @@ export class Reader extends LiveReader<ReaderEvents> {
     });
     this.#metrics.countAudits(this.#auditor);
     const { registry } = this.#metrics;
-    this.follow(parts, { loop: this.#loop, loader: this.#loader, registry });
+    const [status, reads] = [() => this.status(), this.#metrics.hits];
+    this.follow(parts, { loop: this.#loop, loader: this.#loader, registry, status, reads });
     this.#listen(parts.reconciler);
   }
 
@@ -146,8 +147,7 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   /** Stops polling and closes what this reader opened; injected clients stay open. For good. */
   stop(): Promise<void> {
-    this.unfollow();
-    const ended = () => Promise.all([this.#auditor.stop(), this.#loop.stop()]);
+    const ended = () => Promise.all([this.unfollow(), this.#auditor.stop(), this.#loop.stop()]);
     this.#closed ??= ended().then(() => this.#parts.close());
     return this.#closed;
   }

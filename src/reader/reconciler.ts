@@ -44,6 +44,7 @@ export interface ReconcilerOptions {
 export interface ReconcilerEvents {
   /** Local entries of these keys are gone, or replaced; `rows` are the log's. */
   page: [page: Page, keys: readonly string[]];
+  /** Nothing that was held before is held any more; the position is the head, or as it was (`asked`). */
   rebase: [reason: RebaseReason];
   generation: [bucket: number, reason: string];
   /** `onChange: 'refresh'`: a local entry was replaced by what its change brought. */
@@ -141,6 +142,10 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return this.#marks.versions;
   }
 
+  get asked(): number {
+    return this.#marks.asked;
+  }
+
   /** How long ago, at most, this instance was complete; Infinity before the first turn. */
   ageMs(): number {
     return ageMs(this.#freshness, this.#options.now());
@@ -172,6 +177,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (lost !== undefined) return this.#rebase(lost);
     if (this.#isRepairDue) return this.#rebase('audit'); // history has not been rewritten, see above
     this.#head = Math.max(this.#head, snapshot.head);
+    if (this.#marks.heed(stored)) this.#dropAll();
 
     const judged = this.#marks.judge(stored, snapshot, from.version);
     if (verdict.kind === 'page') await this.#takePage(verdict.page, judged, snapshot.head);
@@ -239,8 +245,16 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return false;
   }
 
+  /** Someone asked for a rebase. The log is not in doubt, so the position stays. */
+  #dropAll(): void {
+    this.#local.forgetAll();
+    this.emit('rebase', 'asked');
+  }
+
   /** Starts again from the head of the log, trusting nothing that was held. */
   async #rebase(reason: RebaseReason): Promise<boolean> {
+    // Nothing is held yet: whoever asked for it before has it.
+    if (reason === 'start') this.#marks.heed(await this.#marks.read());
     const tip = await this.#options.log.tip();
     const rewritten = reason === 'regressed' || reason === 'diverged';
     if (!rewritten && tip.head < this.#local.applied.version) {

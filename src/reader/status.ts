@@ -15,6 +15,8 @@ export interface ReaderStatus {
   readonly local: { entries: number; absences: number; bytes: number; fillsInFlight: number };
   readonly redis: {
     breaker: 'closed' | 'open' | 'half-open';
+    /** The newest rebase that was asked for and that this reader has done, by its number; 0 before. */
+    asked: number;
     marks: { bucket: number; generation: string | null; version: number | null }[];
   };
   readonly audit: AuditStatus;
@@ -40,6 +42,7 @@ export function statusOf(parts: {
     },
     redis: {
       breaker: redis.breakerState,
+      asked: reconciler.asked,
       marks: Array.from({ length: redis.buckets }, (_, bucket) => ({
         bucket,
         generation: redis.adopted(bucket) ?? null,

@@ -8,7 +8,6 @@
  * A call waits for one short timeout at most. After a few failures in a row the breaker opens, and
  * calls fail at once until a trial succeeds; a caller treats any failure as a miss.
  */
-import { readFileSync } from 'node:fs';
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import type { Cluster, Redis } from 'ioredis';
 import { isTruthAt, knownSpan } from '../core/coherence.js';
@@ -19,6 +18,7 @@ import type { Position } from '../core/position.js';
 import { UnavailableError } from '../errors.js';
 import { within } from '../within.js';
 import { packEntries } from './pack.js';
+import { scriptText } from './script.js';
 
 export type RedisClient = Redis | Cluster;
 
@@ -48,7 +48,6 @@ type Script<Reply> = (...args: (string | number | Buffer)[]) => Promise<Reply>;
 type Scripts = Record<'tidemarkApply' | 'tidemarkFill' | 'tidemarkBegin', Script<string>> &
   Record<'tidemarkScan', Script<string[]>>;
 
-const script = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8');
 const BREAK_AFTER_FAILURES = 3;
 const TRY_AGAIN_AFTER_MS = 1000;
 /** Names that one slice of a scan looks at. */
@@ -71,10 +70,10 @@ export class RedisTier {
   constructor(options: RedisTierOptions) {
     this.#options = options;
     this.#adopted = new Array(options.buckets).fill(undefined);
-    options.client.defineCommand('tidemarkApply', { lua: script('apply') });
-    options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: script('fill') });
-    options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: script('begin') });
-    options.client.defineCommand('tidemarkScan', { numberOfKeys: 1, lua: script('scan') });
+    options.client.defineCommand('tidemarkApply', { lua: scriptText('apply') });
+    options.client.defineCommand('tidemarkFill', { numberOfKeys: 2, lua: scriptText('fill') });
+    options.client.defineCommand('tidemarkBegin', { numberOfKeys: 1, lua: scriptText('begin') });
+    options.client.defineCommand('tidemarkScan', { numberOfKeys: 1, lua: scriptText('scan') });
     this.#client = options.client as RedisClient & Scripts; // defineCommand adds them, untyped
   }
 
@@ -211,6 +210,23 @@ export class RedisTier {
     const generation = this.generationFor(key);
     if (generation === undefined) return;
     await this.#call(() => this.#client.del(this.#entryKey(key, generation)));
+  }
+
+  /** A pattern (of SCAN) that the names of all entries match, of all generations. */
+  get entryPattern(): string {
+    const { prefix, table } = this.#options;
+    return `${`${prefix}:{${table}`.replaceAll(/[\\*?[\]]/g, '\\$&')}:*`;
+  }
+
+  /** The key whose entry has this name, in a generation that was adopted; undefined for other names. */
+  keyOf(name: string): string | undefined {
+    const { prefix, table } = this.#options;
+    const start = `${prefix}:{${table}:`;
+    const bucket = Number.parseInt(name.slice(start.length), 10);
+    const generation = name.startsWith(start) ? this.#adopted[bucket] : undefined;
+    if (generation === undefined) return undefined;
+    const entries = this.#entryPrefix(bucket, generation);
+    return name.startsWith(entries) ? name.slice(entries.length) : undefined;
   }
 
   #call<T>(task: () => Promise<T>, timeoutMs = this.#options.timeoutMs): Promise<T> {

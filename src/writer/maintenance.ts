@@ -4,9 +4,6 @@
  *
  * Invariant: one instance at a time does it, the one whose connection holds the named lock, and it
  * does it on that very connection: when the connection is gone, so are lock and leadership.
- * The newest change is never removed: every position must have a row to be checked against.
- * The DELETE is told how many rows there are before a boundary, and stops there: servers may plan it
- * as a scan that would go on to the end of the log, and wait there for those who append.
  * A failure is told once per kind, counted always, and answered by the next tick's new connection.
  */
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
@@ -17,6 +14,7 @@ import { InvalidOptionsError, TidemarkError, UnavailableError } from '../errors.
 import type { Logger } from '../logger.js';
 import { explainMysqlFault, mysqlCodeOf } from '../mysql/fault.js';
 import { toVersion } from '../mysql/tracked-rows.js';
+import { PRUNE_ROWS, removeOldest } from './pruning.js';
 
 export interface MaintenanceOptions {
   /** MySQL in data center A; it stays open, one of its connections is kept. */
@@ -44,7 +42,6 @@ export interface MaintenanceStatus {
 
 const HEARTBEAT_CRON = '* * * * * *';
 const STATEMENT_TIMEOUT_MS = 10_000;
-const PRUNE_ROWS = 1_000;
 /** One tick removes at most this many batches, so that the heartbeat is not kept waiting. */
 const PRUNE_BATCHES = 20;
 /** GET_LOCK's names belong to the server, so the database is part of it. At most 64 characters. */
@@ -206,13 +203,9 @@ export class Maintenance {
     for (let batch = 0; batch < PRUNE_BATCHES; batch += 1) {
       const { boundary, rows } = await this.#expired(connection);
       if (rows === 0) return;
-      const { affectedRows } = await run<ResultSetHeader>(
-        connection,
-        `DELETE FROM config_changes WHERE version < ? ORDER BY version LIMIT ${rows}`,
-        [boundary],
-      );
-      this.#pruned.inc(affectedRows);
-      this.#logger.debug({ rows: affectedRows, boundary }, 'pruned the log');
+      const removed = await removeOldest(connection, boundary, rows);
+      this.#pruned.inc(removed);
+      this.#logger.debug({ rows: removed, boundary }, 'pruned the log');
       if (rows < PRUNE_ROWS) return;
     }
   }

@@ -39,6 +39,15 @@ function withInfo(...more: [name: string, value: string][]): Facts {
     nodes: [{ address: 'cache-b:6379', info: new Map([...(node?.info ?? []), ...more]) }],
   });
 }
+function withReaders(...changes: Partial<(typeof redis.readers)[number]>[]) {
+  const [reader] = redis.readers;
+  if (reader === undefined) throw new Error('Expected a reader, got none');
+  const readers = changes.map((change) => ({ ...reader, ...change }));
+  return { ...SOUND, redis: { ...redis, readers } } satisfies Facts;
+}
+function withLog(oldest: number, head: number): Facts {
+  return withB({ log: { head, beatAgeMs: 1, oldest: { version: oldest, ageMs: 1 } } });
+}
 function skewed(server: 'a' | 'b', aheadMs: number, errorMs = 1): Facts {
   const clock = { aheadMs, errorMs };
   return server === 'a' ? withA({ clock }) : withB({ clock });
@@ -186,6 +195,46 @@ const BREAKS: readonly Break[] = [
     withRedis({ marks: [redis.marks[0], undefined] }, 2),
     ['Redis', 'marks', 'warning'],
     /1 of 2 buckets/,
+  ],
+  [
+    'readers of two versions',
+    withReaders({}, { host: 'web-2', software: '0.2.0' }),
+    ['Redis', 'readers', 'warning'],
+    /0\.1\.0 \(web-1:7\), 0\.2\.0 \(web-2:7\)/,
+  ],
+  [
+    'many readers of two versions',
+    withReaders(...Array(6).fill({}), { software: '0.2.0' }),
+    ['Redis', 'readers', 'warning'],
+    /0\.1\.0 \(6\), 0\.2\.0 \(web-1:7\)/,
+  ],
+  [
+    'a reader that is stale',
+    withReaders({}, { host: 'web-2', stale: true }),
+    ['Redis', 'readers', 'warning'],
+    /stale or not ready: web-2:7/,
+  ],
+  [
+    'a reader that is not ready',
+    withReaders({ ready: false }),
+    ['Redis', 'readers', 'warning'],
+    /not ready: web-1:7.*health\/ready/,
+  ],
+  ['no readers', withReaders(), ['Redis', 'readers', 'unknown'], /none says that it runs/],
+  [
+    'a reader whose position was pruned',
+    { ...withLog(500, 9_000), redis: withReaders({ applied: 400 }).redis },
+    ['MySQL-B', 'retention', 'warning'],
+    /slowest reader \(web-1:7\) is at version 400, which was pruned \(the log begins at 500\)/,
+  ],
+  [
+    'a reader that lacks most of the log',
+    {
+      ...withLog(500, 9_000),
+      redis: withReaders({ applied: 9_000 }, { applied: 3_000, head: 9_000 }).redis,
+    },
+    ['MySQL-B', 'retention', 'warning'],
+    /lacks 6000 of them.*RETENTION_HOURS/,
   ],
   [
     'marks of nobody',

@@ -1,6 +1,7 @@
 /** Facts of a system in which nothing is wrong, to be broken one by one. */
 import { DEFAULT_TABLE } from '../../src/core/table.js';
 import type { Facts, RedisFacts, ReplicaFacts, SourceFacts } from '../../src/doctor/facts.js';
+import { ANNOUNCEMENT } from '../http/fake-reader.js';
 
 const NO_FILTERS = {
   doDb: '',
@@ -102,6 +103,7 @@ const REDIS: RedisFacts = {
   cluster: undefined,
   refused: new Map(),
   marks: [{ generation: 'g', position: { version: 9, fingerprint: 'f' } }],
+  readers: [{ ...ANNOUNCEMENT, applied: 9, head: 9, mark: 9 }],
   headB: 9,
   fingerprints: new Map([[9, 'f']]),
 };

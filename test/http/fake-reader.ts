@@ -1,5 +1,6 @@
 /** A reader over a plain map, that remembers what it was asked. */
 import { Registry } from 'prom-client';
+import type { Announcement } from '../../src/core/announcement.js';
 import { Entry } from '../../src/core/entry.js';
 import { assertKey } from '../../src/core/key.js';
 import { type LogRow, type Position, positionOf } from '../../src/core/position.js';
@@ -10,6 +11,26 @@ import { type Watch, Watches, type WatchOptions } from '../../src/reader/watch.j
 
 export const HEAD = 42;
 const AT = { version: HEAD - 2, fingerprint: 'f' };
+
+export const ANNOUNCEMENT: Announcement = {
+  id: 'web-1:7:0a1b2c3d',
+  host: 'web-1',
+  pid: 7,
+  software: '0.1.0',
+  url: 'http://web-1:8081',
+  startedAt: '2026-11-26T10:00:00.000Z',
+  seenAt: '2026-11-26T10:01:00.000Z',
+  table: 'configs',
+  applied: HEAD,
+  head: HEAD,
+  stalenessMs: 40,
+  mark: HEAD,
+  generation: 'g',
+  asked: 0,
+  reads: { local: 90, redis: 9, mysql: 1 },
+  ready: true,
+  stale: false,
+};
 
 export class FakeReader implements Readings {
   readonly rows = new Map<string, { version: number; value: Buffer }>();
@@ -111,6 +132,11 @@ export class FakeReader implements Readings {
     return { asOf: HEAD, readings, next: keys.length > limit ? page.at(-1) : undefined };
   }
 
+  async readers(): ReturnType<Readings['readers']> {
+    if (this.failure !== undefined) throw this.failure;
+    return [ANNOUNCEMENT];
+  }
+
   status(): ReturnType<Readings['status']> {
     return {
       ready: this.ready,
@@ -120,7 +146,7 @@ export class FakeReader implements Readings {
       ageMs: 5,
       pollFailures: 3,
       local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
-      redis: { breaker: 'closed', marks: [] },
+      redis: { breaker: 'closed', asked: 0, marks: [] },
       audit: {
         sampled: 0,
         checked: 0,

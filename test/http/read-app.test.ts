@@ -4,7 +4,7 @@ import { NotFreshError, UnavailableError } from '../../src/errors.js';
 import { readApp } from '../../src/http/read-app.js';
 import { createServer } from '../../src/http/serve.js';
 import { observed } from './declared.js';
-import { FakeReader, HEAD } from './fake-reader.js';
+import { ANNOUNCEMENT, FakeReader, HEAD } from './fake-reader.js';
 
 let reader: FakeReader;
 let server: FastifyInstance;
@@ -319,5 +319,18 @@ describe('the rest of the read app', () => {
     expect((await host.inject('/fails')).json()).toMatchObject({ message: 'mine' });
     await host.close();
     expect(closed).toBe(1);
+  });
+});
+
+describe('GET /v1/readers', () => {
+  test('answers who is there, and nothing that is not declared', async () => {
+    const response = await get('/v1/readers');
+    expect(response.json()).toEqual({ readers: [ANNOUNCEMENT] });
+  });
+
+  test('says that Redis does not', async () => {
+    reader.failure = new UnavailableError('Expected Redis to say which readers there are.');
+    const response = await expectProblem('/v1/readers', 503, 'unavailable');
+    expect(response.headers).toHaveProperty('retry-after');
   });
 });

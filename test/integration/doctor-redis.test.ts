@@ -74,7 +74,7 @@ function wrong(findings: Finding[]): string[] {
 test('one server that is full, that may evict marks, that is a replica', async () => {
   const redis = await started('standalone');
   const server = master(redis);
-  expect(wrong(await examine(redis.url()))).toEqual(['marks: unknown']);
+  expect(wrong(await examine(redis.url()))).toEqual(['marks: unknown', 'readers: unknown']);
   const policy = (name: string) => server.call('CONFIG', 'SET', 'maxmemory-policy', name);
   await policy('allkeys-lru');
   await server.call('CONFIG', 'SET', 'maxmemory', '1gb');
@@ -109,7 +109,7 @@ test("a user with too few rights, and with a reader's own", async () => {
     ' ',
   );
   await server.call(...user, ...rights);
-  expect(wrong(await examine(url))).toEqual(['marks: unknown']);
+  expect(wrong(await examine(url))).toEqual(['marks: unknown', 'readers: unknown']);
   await server.call(...user, ...rights.filter((one) => one !== '+eval'));
   named(await examine(url), 'commands', 'fault', /ACL forbids EVAL.*ACL SETUSER/);
   await server.call(...user, ...rights.filter((one) => one !== '+scan'));

@@ -2,29 +2,13 @@
  * `tidemark doctor` on real servers: a sound system, the rights it needs, and each thing that can be
  * wrong with the schema, the log and what readers left; it is made wrong, and named with its remedy.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { tidemark } from '../support/cli.js';
 import { flavors } from '../support/data-centers.js';
-import { DoctorScene, find } from '../support/doctor-scene.js';
+import { DoctorScene, find, SETTINGS } from '../support/doctor-scene.js';
 import { migrateAt } from '../support/migrations.js';
 import { startReader, taken } from '../support/readers.js';
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-
-/** `tidemark doctor` as a process. */
-async function doctor(env: Record<string, string>, ...args: string[]) {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'doctor', ...args], {
-    env: { ...process.env, NO_COLOR: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const ended = once(child, 'close');
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const [exitCode] = await ended;
-  return { exitCode: Number(exitCode), stdout, stderr };
-}
+import { until } from '../support/until.js';
 
 describe.each(flavors)('doctor on %s', (flavor) => {
   const isMysql = flavor === 'mysql';
@@ -35,8 +19,11 @@ describe.each(flavors)('doctor on %s', (flavor) => {
   beforeEach(() => scene.renew());
 
   test('finds no fault in a sound system, and sees all of it as an administrator', async () => {
-    const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
+    const urls = { b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl };
+    const { staleAfterMs } = SETTINGS; // there is one heartbeat, and no more
+    const running = await startReader(urls, { staleAfterMs });
     await taken(scene.urls.mysqlAUrl, [running]);
+    await until('a ready reader', async () => (await running.readers())[0]?.ready);
     const findings = await examine({ patienceMs: 30_000 });
     const bad = findings.filter(({ severity }) => severity !== 'ok');
     expect(bad.map(({ place, check }) => `${place} ${check}`)).toEqual([
@@ -78,14 +65,14 @@ describe.each(flavors)('doctor on %s', (flavor) => {
   test('the process ends with 0 on a sound system, 1 on a fault, 2 on a typo', async () => {
     const { mysqlAUrl: MYSQL_A_URL, mysqlBUrl: MYSQL_B_URL, redisUrl: REDIS_URL } = scene.urls;
     const urls = { MYSQL_A_URL, MYSQL_B_URL, REDIS_URL };
-    const sound = await doctor(urls, '--json');
+    const sound = await tidemark(urls, 'doctor', '--json');
     expect(sound).toMatchObject({ exitCode: 0, stderr: '' });
     expect(JSON.parse(sound.stdout)).toMatchObject({ sound: true, counts: { fault: 0 } });
     await write('DROP TRIGGER configs_tidemark_update');
-    const broken = await doctor(urls);
+    const broken = await tidemark(urls, 'doctor');
     expect(broken).toMatchObject({ exitCode: 1, stderr: '' });
     expect(broken.stdout).toMatch(/^ {2}FAULT {4}triggers {10}none for UPDATE/m);
-    const typo = await doctor({ ...urls, MYSQL_A_URL: 'mysql//hunter2' });
+    const typo = await tidemark({ ...urls, MYSQL_A_URL: 'mysql//hunter2' }, 'doctor');
     expect(typo).toMatchObject({ exitCode: 2, stdout: '' });
     expect(typo.stderr).toMatch(/MYSQL_A_URL: Expected a URL like/);
     expect(typo.stderr).not.toMatch(/hunter2|\bat /);

@@ -28,6 +28,30 @@ function fill(key: string, entry: Entry, into = tier) {
   return into.land(into.takeOff(key, pending), entry);
 }
 
+describe('after all was forgotten', () => {
+  test('nothing is held, the position is as it was, and new fills are cached', () => {
+    fill('a', value(1));
+    fill('b', new Entry(at(1), 0, null));
+    tier.forgetAll();
+    expect([tier.entries, tier.absences, tier.applied]).toEqual([0, 0, at(1)]);
+    fill('a', value(1));
+    expect(tier.get('a')?.asOf).toBe(1);
+  });
+
+  test('a fill that was in flight is not cached, whatever its as-of, and not joined', () => {
+    // take off (reads before a change that no trigger saw) ---- all is forgotten ---- land
+    const older = tier.takeOff('a', pending);
+    tier.evict(['a'], at(2)); // lets it fly alone
+    const flight = tier.takeOff('a', pending);
+    tier.forgetAll();
+    expect(tier.flight('a')).toBeUndefined();
+    tier.land(older, value(9));
+    tier.land(flight, value(9));
+    expect(tier.get('a')).toBeUndefined();
+    expect(tier.requiredAsOf).toBe(9); // and nothing older is shown after it
+  });
+});
+
 describe('a fill', () => {
   test('is cached when nothing changed on the way', () => {
     fill('a', value(1));

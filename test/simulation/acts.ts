@@ -1,5 +1,6 @@
 /** What can happen in a simulated world, and how often; a fault belongs to a family of faults. */
-import { decodeMark, encodeMark } from '../../src/core/mark.js';
+import { askedIn, decodeMark, encodeMark, generationName } from '../../src/core/mark.js';
+import type { SimulatedRedis } from './fake-redis.js';
 import type { Instance } from './instance.js';
 import type { Family } from './setting.js';
 import type { World } from './world.js';
@@ -145,6 +146,14 @@ const faults: Act[] = [
     },
   },
   {
+    name: 'a rebase is asked for',
+    weight: 0.1,
+    family: 'redis',
+    // Sometimes not in every bucket: who asks can be interrupted.
+    run: ({ redis, clock, scheduler }) =>
+      askForRebase(redis, Math.floor(clock.nowMs), () => scheduler.random() < 0.8),
+  },
+  {
     name: 'MySQL-B fails',
     weight: 0.5,
     family: 'mysql',
@@ -248,6 +257,21 @@ const faults: Act[] = [
     run: (world) => someInstance(world)?.repair(),
   },
 ];
+
+/** As `tidemark rebase` does it: in each bucket a generation that says so, at the same position. */
+export function askForRebase(
+  redis: SimulatedRedis,
+  nowMs: number,
+  isReached: () => boolean = () => true,
+): void {
+  for (const key of redis.keys.filter((name) => name.endsWith(':mark') && isReached())) {
+    const mark = decodeMark(redis.get(key) ?? '');
+    if (mark === undefined) continue;
+    const asked = Math.max(askedIn(mark.generation) + 1, nowMs);
+    const generation = generationName(`by-hand-${asked}`, asked);
+    redis.overwrite(key, encodeMark({ ...mark, generation }));
+  }
+}
 
 /** Something else than it was: no text of ours, one byte changed, or another type. */
 function corrupted(text: string, { scheduler }: World): string | null {

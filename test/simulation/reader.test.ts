@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { askedIn, decodeMark } from '../../src/core/mark.js';
 import { NotFreshError, NotRunningError, UnavailableError } from '../../src/errors.js';
+import { askForRebase } from './acts.js';
 import { drive } from './drive.js';
 import type { Instance } from './instance.js';
 import { settings } from './setting.js';
@@ -134,5 +136,90 @@ describe('the reader', () => {
     expect(await isStale()).toBe(true);
     await pass(4_000); // the next poll may be a backoff away
     expect(await isStale()).toBe(false);
+  });
+});
+
+describe('a rebase that was asked for', () => {
+  const told = new Map<string, string[]>();
+  beforeEach(async () => {
+    await stop();
+    world = new World({ seed: 1, setting: { ...settings.calm, instances: 3, writers: 0 } });
+    await run(world.started());
+    await pass(500);
+    for (const { name, reader } of world.instances) {
+      const reasons: string[] = [];
+      told.set(name, reasons);
+      reader.on('rebase', ({ reason }) => reasons.push(reason));
+    }
+    await change('a');
+    expect(await tiers()).toEqual(['redis', 'redis', 'redis']);
+    expect(await tiers()).toEqual(['local', 'local', 'local']);
+  });
+  afterEach(async () => {
+    for (const { reader } of world.instances.slice(1)) {
+      const stopped = reader.stop();
+      await run(world.drain());
+      await stopped;
+    }
+  });
+
+  /** Which tier answers each reader. */
+  async function tiers(): Promise<string[]> {
+    const all: string[] = [];
+    for (const { reader } of world.instances) all.push((await answer(() => reader.get('a'))).tier);
+    return all;
+  }
+  const asked = () =>
+    world.redis.keys
+      .filter((key) => key.endsWith(':mark'))
+      .map((key) => askedIn(decodeMark(world.redis.get(key) ?? '')?.generation ?? ''));
+
+  test('reaches every reader, once, and moves no position', async () => {
+    const { applied } = instance().reader.status();
+    askForRebase(world.redis, world.clock.nowMs);
+    await pass(100);
+    expect(await tiers()).toEqual(['mysql', 'redis', 'redis']);
+    expect(instance().reader.status().applied).toBe(applied);
+    const before = world.instances.map(({ generations }) => generations);
+    await change('b');
+    await pass(500);
+    expect(world.instances.map(({ generations }) => generations)).toEqual(before);
+    expect([...told.values()]).toEqual(Array(3).fill(['asked']));
+  });
+
+  test('in one bucket only is one in all of them', async () => {
+    let reached = 0;
+    askForRebase(world.redis, world.clock.nowMs, () => ++reached === 1);
+    expect(asked().filter((each) => each > 0)).toHaveLength(1);
+    await pass(500);
+    expect(new Set(asked()).size).toBe(1);
+    expect(await tiers()).toEqual(['mysql', 'redis', 'redis']);
+  });
+
+  test('is not undone by a Redis that goes back, or forgets', async () => {
+    world.redis.snapshotOrRegress();
+    askForRebase(world.redis, world.clock.nowMs);
+    await pass(100);
+    const known = asked();
+    expect(Math.min(...known)).toBeGreaterThan(0);
+    world.redis.snapshotOrRegress(); // with the entry from before it
+    expect(asked()).toEqual(known.map(() => 0));
+    await pass(500);
+    expect(asked()).toEqual(known);
+    expect((await tiers())[0]).toBe('mysql');
+    world.redis.flush();
+    await pass(500);
+    expect(asked()).toEqual(known);
+  });
+
+  test('before its start is no news to a reader', async () => {
+    askForRebase(world.redis, world.clock.nowMs);
+    await pass(100);
+    world.instances[2]?.kill();
+    world.addInstance(2);
+    const reasons: string[] = [];
+    world.instances[2]?.reader.on('rebase', ({ reason }) => reasons.push(reason));
+    await pass(500);
+    expect(reasons).toEqual(['start']);
   });
 });

@@ -1,4 +1,5 @@
 /** Checks of clocks, heartbeat and retention: what the age of an answer is told from. */
+import type { Announcement } from '../../core/announcement.js';
 import type { ClockFacts, DoctorSettings, LogFacts } from '../facts.js';
 import { type Check, check, fault, ok, unknown, type Verdict, warning } from '../finding.js';
 
@@ -34,8 +35,12 @@ export const FRESHNESS_CHECKS: readonly Check[] = [
   check('MySQL-B', 'heartbeat', ['b'], ({ a, b, settings }) =>
     judgeArrival(a?.log, b.log, settings),
   ),
-  check('MySQL-A', 'retention', ['a'], ({ a, settings }) => judgeRetention(a.log, settings)),
-  check('MySQL-B', 'retention', ['b'], ({ b, settings }) => judgeRetention(b.log, settings)),
+  check('MySQL-A', 'retention', ['a'], ({ a, settings, redis }) =>
+    judgeRetention(a.log, settings, redis?.readers ?? []),
+  ),
+  check('MySQL-B', 'retention', ['b'], ({ b, settings, redis }) =>
+    judgeRetention(b.log, settings, redis?.readers ?? []),
+  ),
 ];
 
 const HERE: ClockFacts = { aheadMs: 0, errorMs: 0 };
@@ -44,6 +49,10 @@ const NOTABLE_SKEW_MS = 500;
 const NO_LOG = unknown('no log to be read', 'See "tables"');
 /** Pruning looks each minute, and takes a while to catch up after an outage. */
 const PRUNING_GRACE_MS = 60 * 60 * 1000;
+/** Changes that a reader takes in within a moment. */
+const NOTABLE_LAG = 1_000;
+const READER_REMEDY =
+  'Look why it is slow (tidemark status, its log), or set a longer RETENTION_HOURS';
 
 type Named = readonly [name: string, clock: ClockFacts];
 
@@ -93,7 +102,11 @@ function judgeArrival(
   );
 }
 
-function judgeRetention(log: LogFacts | undefined, { retentionHours }: DoctorSettings): Verdict {
+function judgeRetention(
+  log: LogFacts | undefined,
+  { retentionHours }: DoctorSettings,
+  readers: readonly Announcement[],
+): Verdict {
   if (log === undefined) return NO_LOG;
   if (log.oldest === undefined) {
     return fault(
@@ -109,7 +122,24 @@ function judgeRetention(log: LogFacts | undefined, { retentionHours }: DoctorSet
       'Run a write app in A (tidemark write) whose account may DELETE from config_changes',
     );
   }
-  return ok(spans);
+  const [slowest] = readers.toSorted((one, other) => one.applied - other.applied);
+  if (slowest === undefined) return ok(spans);
+  const name = `${slowest.host}:${slowest.pid}`;
+  if (slowest.applied < log.oldest.version) {
+    return warning(
+      `the slowest reader (${name}) is at version ${slowest.applied}, which was pruned (the log ` +
+        `begins at ${log.oldest.version}): it starts again with an empty cache`,
+      READER_REMEDY,
+    );
+  }
+  const behind = slowest.head - slowest.applied; // by its own account, all of it from one moment
+  if (behind > NOTABLE_LAG && behind > rows / 2) {
+    return warning(
+      `${spans}; the slowest reader (${name}) lacks ${behind} of them, and they are pruned by their age`,
+      READER_REMEDY,
+    );
+  }
+  return ok(`${spans}; the slowest reader lacks ${behind}`);
 }
 
 function shown(ms: number): string {

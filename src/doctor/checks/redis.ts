@@ -15,11 +15,14 @@ export const REDIS_CHECKS: readonly Check[] = [
     const oldest = b?.log?.oldest?.version;
     return judgeMarks(redis, settings.redisBuckets, oldest);
   }),
+  check('Redis', 'readers', ['redis'], ({ redis }) => judgeReaders(redis)),
 ];
 
 /** RESP3, which the client speaks, came with it. */
 const OLDEST_MAJOR = 6;
 const FULL = 0.9;
+/** Readers; more are counted. */
+const MOST_NAMED = 5;
 
 const ACL_REMEDY = 'ACL SETUSER as in the README ("Settings", Redis)';
 const REFUSALS = new Map<string, readonly [cause: string, remedy: string]>([
@@ -211,6 +214,38 @@ function judgeMarks(
     );
   }
   return ok(`readers have brought Redis to version ${slowest}`);
+}
+
+/** Readers share entries, so they have to agree on what an entry is. */
+function judgeReaders({ readers, refused }: RedisFacts): Verdict {
+  if (refused.has('MGET')) return unknown('they cannot be read', 'See "commands"');
+  if (readers.length === 0) {
+    return unknown(
+      'none says that it runs, with this KEY_PREFIX and TABLE',
+      'Start a reader (tidemark read); tidemark_roster_failures_total of one tells if it cannot say so',
+    );
+  }
+  const named = (some: typeof readers) => some.map(({ host, pid }) => `${host}:${pid}`).join(', ');
+  const versions = [...new Set(readers.map(({ software }) => software))].toSorted();
+  if (versions.length > 1) {
+    const each = versions.map((version) => {
+      const those = readers.filter(({ software }) => software === version);
+      return `${version} (${those.length > MOST_NAMED ? those.length : named(those)})`;
+    });
+    return warning(
+      `readers of different versions of Tidemark share one Redis: ${each.join(', ')}`,
+      'Bring all readers to the same version; while that goes on, this is no fault',
+    );
+  }
+  const stale = readers.filter((reader) => reader.stale || !reader.ready);
+  if (stale.length > 0) {
+    const which = stale.length > MOST_NAMED ? `${stale.length} of ${readers.length}` : named(stale);
+    return warning(
+      `stale or not ready: ${which}`,
+      'GET /health/ready and /v1/status of it; see "heartbeat" and "replication" when all of them are',
+    );
+  }
+  return ok(`${readers.length}, of version ${versions[0]}`);
 }
 
 function mib(bytes: number): string {

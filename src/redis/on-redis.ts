@@ -1,19 +1,20 @@
-/** A connection to Redis for the time of an examination: with a reader's own client, which fails
+/** A connection to Redis for the time of one task of a person: with a reader's own client, which fails
  * fast, but waited for, and with errors that say what to do. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster } from 'ioredis';
-import { UnavailableError } from '../errors.js';
-import { openRedis } from '../redis/client.js';
-import type { RedisClient } from '../redis/tier.js';
+import { TidemarkError, UnavailableError } from '../errors.js';
 import { within } from '../within.js';
+import { openRedis } from './client.js';
+import type { RedisClient } from './tier.js';
 
 const AGAIN_AFTER_MS = 50;
+const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Gives `use` a connection that is ready, and closes it afterwards.
  * @throws UnavailableError when it cannot be had, or breaks */
 export async function onRedis<T>(
   url: string,
-  limits: { readonly connectMs: number; readonly totalMs: number },
+  limits: { readonly connectMs?: number; readonly totalMs?: number },
   use: (client: RedisClient) => Promise<T>,
 ): Promise<T> {
   let told: string | undefined;
@@ -21,15 +22,17 @@ export async function onRedis<T>(
     told = firstWords(message);
   });
   try {
-    const endMs = performance.now() + limits.connectMs;
+    const { connectMs = CONNECT_TIMEOUT_MS, totalMs } = limits;
+    const endMs = performance.now() + connectMs;
     while (!isReady(client)) {
       if (performance.now() > endMs) throw unavailable(told ?? 'no answer');
       await delay(AGAIN_AFTER_MS);
     }
-    return await within(use(client), limits.totalMs, () => unavailable('silence'));
+    if (totalMs === undefined) return await use(client);
+    return await within(use(client), totalMs, () => unavailable('silence'));
   } catch (error) {
     const isBug = error instanceof TypeError || error instanceof RangeError;
-    if (isBug || error instanceof UnavailableError) throw error;
+    if (isBug || error instanceof TidemarkError) throw error;
     throw unavailable(told ?? firstWords(String(error)), error);
   } finally {
     client.disconnect();

@@ -1,0 +1,91 @@
+/** `tidemark verify`: compares Redis and each reader with MySQL-B, key by key. */
+
+import { SingleBar } from 'cli-progress';
+import pico from 'picocolors';
+import { collectionOf } from '../core/collection.js';
+import type { SettingsOf } from '../env.js';
+import { MysqlLog } from '../mysql/log.js';
+import { openPool } from '../mysql/pool.js';
+import { onRedis } from '../redis/on-redis.js';
+import { Roster } from '../redis/roster.js';
+import { printable } from '../terminal-text.js';
+import { type Verified, verify } from '../verify/verify.js';
+import { workOf } from '../verify/work.js';
+
+export interface VerifyCommandOptions {
+  readonly settings: SettingsOf<'verify'>;
+  readonly json?: boolean | undefined;
+}
+
+const CONNECTIONS = 4;
+const TIMEOUT_MS = 30_000;
+
+/** @returns whether nothing differs */
+export async function verifyCommand({ settings, json }: VerifyCommandOptions): Promise<boolean> {
+  const { table, keyColumn, valueColumn, versionColumn, keyPrefix, redisBuckets } = settings;
+  const names = { table, keyColumn, valueColumn, versionColumn };
+  const pool = openPool(settings.mysqlBUrl, { connectionLimit: CONNECTIONS });
+  const bar = new SingleBar({
+    format: 'comparing [{bar}] {percentage} %, {value} of {total}, {eta_formatted} left',
+    stream: process.stderr,
+    clearOnComplete: true,
+    barsize: 24,
+    hideCursor: true,
+    etaBuffer: 200,
+  });
+  try {
+    const verified = await onRedis(settings.redisUrl, {}, async (client) => {
+      const readers = await new Roster({ client, prefix: keyPrefix }).read();
+      if (process.stderr.isTTY) bar.start(await workOf(pool, table), 0);
+      return await verify({
+        ...{ client, names, keyPrefix, redisBuckets, token: settings.readTokens[0] },
+        log: new MysqlLog(pool, collectionOf(names), TIMEOUT_MS),
+        readers: readers.filter((reader) => reader.table === table),
+        onProgress: (steps) => bar.increment(steps),
+      });
+    });
+    bar.stop();
+    process.stdout.write(json ? `${JSON.stringify(verified)}\n` : reportOf(table, verified));
+    return verified.sound;
+  } finally {
+    bar.stop();
+    await pool.end();
+  }
+}
+
+function reportOf(table: string, verified: Verified): string {
+  const { asOf, keys, unreadable, redis, readers, absences } = verified;
+  const found = ({ mismatches, unsettled }: { mismatches: number; unsettled: number }) => {
+    const open = unsettled === 0 ? '' : `, ${unsettled} that changed each time they were looked at`;
+    const text = `${mismatches} mismatch${mismatches === 1 ? '' : 'es'}${open}`;
+    return mismatches === 0 ? pico.green(text) : pico.red(text);
+  };
+  const searched =
+    absences.redis === null ? 'Redis may not be searched (+scan)' : `${absences.redis} by Redis`;
+  const lines = [
+    `${keys} keys of ${table} in MySQL-B, as of version ${asOf} or later`,
+    ...(unreadable === 0 ? [] : [`${unreadable} more that no reader can be asked for`]),
+    `${absences.log} keys without a row are named by the log, ${searched}; others are not covered`,
+    `redis: ${redis.checked} entries compared, ${redis.missing} keys without one, ${found(redis)}`,
+    ...readers.map((one) => {
+      const state =
+        one.failure === null
+          ? found(one)
+          : `${found(one)}, ${pico.yellow(`not to the end: ${one.failure}`)}`;
+      return `${one.id}: ${one.checked} compared, ${state}`;
+    }),
+    ...(readers.length === 0 ? ['no reader has announced itself in Redis'] : []),
+    ...verified.mismatches.map(({ where, key, expected, got }) => {
+      const differs =
+        expected === got
+          ? `other bytes of version ${got}`
+          : `${shown(got)}, not ${shown(expected)}`;
+      return pico.red(`mismatch in ${where}: ${printable(key)}: ${differs}`);
+    }),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function shown(version: number | null): string {
+  return version === null ? 'no row' : `version ${version}`;
+}

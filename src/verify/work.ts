@@ -1,0 +1,16 @@
+/** How much there is to compare, for the progress bar: rows of the table, and of the log. */
+import type { Pool, RowDataPacket } from 'mysql2/promise';
+import { quoteIdentifier } from '../core/table.js';
+import { explainMysqlFault } from '../mysql/fault.js';
+
+export async function workOf(pool: Pool, table: string): Promise<number> {
+  try {
+    const [rows] = await pool.query<RowDataPacket[]>(
+      `SELECT (SELECT COUNT(*) FROM ${quoteIdentifier(table)})
+            + (SELECT COUNT(*) FROM config_changes) AS work`,
+    );
+    return Number(rows[0]?.work ?? 0);
+  } catch (error) {
+    throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+  }
+}
