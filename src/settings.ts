@@ -286,6 +286,15 @@ export const SETTINGS = {
     commands: READ,
     help: 'on: a hint that one reader gets reaches all of them, through Redis',
   },
+  page: {
+    env: 'PAGE',
+    flag: 'page',
+    kind: 'choice',
+    default: 'off',
+    choices: ['on', 'off'],
+    commands: READ,
+    help: 'on: a page for people at GET /, read-only; its data needs a token where there are any',
+  },
   keyPrefix: {
     env: 'KEY_PREFIX',
     flag: 'key-prefix',

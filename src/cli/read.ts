@@ -21,7 +21,8 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
     logger: server.log,
   });
   collectDefaultMetrics({ register: reader.metrics });
-  await server.register(readApp, { reader, tokens, limits, onClose: () => reader.stop() });
+  const page = settings.page === 'on';
+  await server.register(readApp, { reader, tokens, limits, page, onClose: () => reader.stop() });
   await serveUntilSignal(server, { host, port });
   try {
     await reader.start();

@@ -7,7 +7,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import type { Reading, ReadOptions } from '../core/reading.js';
-import type { Reader } from '../reader/reader.js';
+import type { Reader, ReaderEvents } from '../reader/reader.js';
 import { Closing } from './closing.js';
 import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
 import { healthRoutes, statusRoute } from './health.js';
@@ -15,6 +15,7 @@ import { hintRoute } from './hint.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes } from './openapi.js';
+import { pageFiles, pageRoute } from './page/routes.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import {
   describeOnly,
@@ -42,7 +43,14 @@ export type Readings = Pick<
   | 'ready'
   | 'status'
   | 'metrics'
->;
+> &
+  Telling;
+
+/** Of an EventEmitter, what the page uses. */
+interface Telling {
+  on(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
+  off(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
+}
 
 export interface ReadAppOptions extends GuardOptions {
   readonly reader: Readings;
@@ -51,6 +59,8 @@ export interface ReadAppOptions extends GuardOptions {
   /** How often an open watch is written to when nothing changes, in ms, so that proxies keep it
    * open. Default: 15 s. */
   readonly heartbeatMs?: number;
+  /** A page for people at `GET /`, read-only, with its data at `GET /v1/page`. Default: false. */
+  readonly page?: boolean;
 }
 
 /** Of lists, whose bytes are built anew for each; a single value is shared by all who read it. */
@@ -178,6 +188,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         metrics: reader.metrics,
       };
       healthRoutes(scope, parts);
+      if (options.page) pageFiles(scope);
       await scope.register(async (guarded) => {
         const assertKeepsUp = await guard(guarded, options);
         statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
@@ -185,6 +196,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         configRoutes(guarded, options, assertKeepsUp, closing);
         const more = { ...options, assertKeepsUp, closing, refusals: refusalsOf(options) };
         watchRoute(guarded, more);
+        if (options.page) pageRoute(guarded, { ...more, faults: parts.faults });
         await guarded.register(async (inner) => hintRoute(inner, more));
       });
     });

@@ -9,7 +9,7 @@
 import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
-import type { Page, RebaseReason } from '../core/position.js';
+import type { LogRow, Page, RebaseReason } from '../core/position.js';
 import {
   assertReached,
   needsWait,
@@ -51,8 +51,8 @@ export interface ReaderParts extends LiveParts {
 }
 
 export interface ReaderEvents {
-  /** Rows changed: these keys' next reads see the log at `to` or later. */
-  change: [change: { keys: readonly string[]; from: number; to: number }];
+  /** Rows changed: these keys' next reads see the log at `to` or later. `rows` are the log's. */
+  change: [change: { keys: readonly string[]; from: number; to: number; rows: readonly LogRow[] }];
   /** The reader started again from the head of the log; any key may have changed. */
   rebase: [rebase: { reason: RebaseReason }];
 }
@@ -249,7 +249,8 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   status(): ReaderStatus {
     const [ready, stale, pollFailures] = [this.ready, this.#isStale(), this.#loop.failures];
-    return { ready, stale, pollFailures, ...statusOf(this.#parts) };
+    const reads = { ...this.#metrics.hits };
+    return { ready, stale, pollFailures, reads, ...statusOf(this.#parts) };
   }
 
   /** The answer of one load; an expired local entry when it fails.
@@ -335,7 +336,9 @@ export class Reader extends LiveReader<ReaderEvents> {
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
       logger.debug({ table, from, to, keys: keys.length }, 'applied a page of changes');
-      if (keys.length > 0) this.#tell('change', () => this.emit('change', { keys, from, to }));
+      const { rows } = page;
+      if (keys.length > 0)
+        this.#tell('change', () => this.emit('change', { keys, from, to, rows }));
     });
     reconciler.on('rebase', (reason) => {
       logger.info(

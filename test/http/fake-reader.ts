@@ -1,4 +1,5 @@
 /** A reader over a plain map, that remembers what it was asked. */
+import { EventEmitter } from 'node:events';
 import { Registry } from 'prom-client';
 import { Entry } from '../../src/core/entry.js';
 import { assertKey } from '../../src/core/key.js';
@@ -6,12 +7,13 @@ import { type LogRow, type Position, positionOf } from '../../src/core/position.
 import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js';
 import type { Readings } from '../../src/http/read-app.js';
 import { type ChangedOptions, KeyChanges } from '../../src/reader/key-changes.js';
+import type { ReaderEvents } from '../../src/reader/reader.js';
 import { type Watch, Watches, type WatchOptions } from '../../src/reader/watch.js';
 
 export const HEAD = 42;
 const AT = { version: HEAD - 2, fingerprint: 'f' };
 
-export class FakeReader implements Readings {
+export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
   readonly rows = new Map<string, { version: number; value: Buffer }>();
   readonly metrics = new Registry();
   readonly asked: ReadOptions[] = [];
@@ -48,17 +50,22 @@ export class FakeReader implements Readings {
     return this.holds && this.failure === undefined ? this.#reading(key, 'local') : undefined;
   }
 
+  /** In the log, as MySQL-B prints it. */
+  changedAt = '12:00';
+
   /** One page of changes of `keys`. */
   change(...keys: string[]): void {
+    const { changedAt } = this;
     const from = this.applied;
     const rows = keys.map((key, index) => {
-      return { version: from.version + 1 + index, table: 'configs', key, changedAt: '12:00' };
+      return { version: from.version + 1 + index, table: 'configs', key, changedAt };
     });
     this.log.push(...rows);
     const last = rows.at(-1);
     if (last !== undefined) this.applied = positionOf(last);
     this.watches.page({ from, to: this.applied, rows });
     this.changes.page(keys);
+    this.emit('change', { keys, from: from.version, to: this.applied.version, rows });
   }
 
   watch(prefix: string, options?: WatchOptions): Watch {
@@ -115,7 +122,9 @@ export class FakeReader implements Readings {
       applied: HEAD,
       head: this.ready ? HEAD : 0,
       ageMs: 5,
+      lagMs: 2,
       pollFailures: 3,
+      reads: { local: 0, redis: 0, mysql: 0 },
       local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
       redis: { breaker: 'closed', marks: [] },
     };

@@ -12,6 +12,10 @@ import { FakeWriter } from './fake-writer.js';
 
 const apps = [
   ['read', (server: FastifyInstance, options = {}) => readOn(server, options)],
+  [
+    'read, with its page',
+    (server: FastifyInstance, options = {}) => readOn(server, { ...options, page: true }),
+  ],
   ['write', (server: FastifyInstance, options = {}) => writeOn(server, options)],
 ] as const;
 
@@ -83,7 +87,7 @@ describe.each(apps)('the document of the %s app', (name, register) => {
     });
     const { document } = await Declared.of(closed); // asked for without a token
     for (const [path, operations] of Object.entries(document.paths)) {
-      const isOpen = /health|metrics|openapi/.test(path);
+      const isOpen = /health|metrics|openapi|^\/(page\/.*)?$/.test(path);
       for (const { security, responses } of Object.values(operations)) {
         expect(security).toEqual(isOpen ? [] : [{ token: [] }]);
         for (const status of [401, 429]) expect(status in responses).toBe(!isOpen);
