@@ -8,6 +8,7 @@ import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js'
 import type { Readings } from '../../src/http/read-app.js';
 import { type ChangedOptions, KeyChanges } from '../../src/reader/key-changes.js';
 import type { ReaderEvents } from '../../src/reader/reader.js';
+import type { ReaderStatus } from '../../src/reader/status.js';
 import { type Watch, Watches, type WatchOptions } from '../../src/reader/watch.js';
 
 export const HEAD = 42;
@@ -19,6 +20,8 @@ export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
   readonly asked: ReadOptions[] = [];
   ready = true;
   stale = false;
+  /** Of its status, what is not as usual. */
+  state: Partial<ReaderStatus> = {};
   failure: Error | undefined;
   readonly hints: number[] = [];
   readonly resets: string[] = [];
@@ -127,6 +130,7 @@ export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
       reads: { local: 0, redis: 0, mysql: 0 },
       local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
       redis: { breaker: 'closed', marks: [] },
+      ...this.state,
     };
   }
 }
