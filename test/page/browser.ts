@@ -1,22 +1,6 @@
-/** The distribution's Chromium, headless, with an empty profile of its own for each run of a file. */
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+/** A page as someone new sees it, who minds every error. */
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
-import { findChromium, required } from '../../src/demo/programs.js';
-
-/** Without it the tests are left out; with CI=true they fail instead. */
-export const hasBrowser = findChromium() !== undefined || process.env.CI === 'true';
-if (!hasBrowser) console.warn('No chromium on this machine: the tests of the pages are left out.');
-
-const ARGS = [
-  ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-];
-
-export async function launch(): Promise<Browser> {
-  const executablePath = required(findChromium(), 'chromium');
-  // Not its `headless: true`, which is another program than what people have.
-  return await chromium.launch({ executablePath, args: ARGS, headless: false });
-}
 
 export interface Opening extends BrowserContextOptions {
   /** Faults that the test is about. */

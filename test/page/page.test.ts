@@ -8,7 +8,8 @@ import { createServer } from '../../src/http/serve.js';
 import { FakeReader, HEAD } from '../http/fake-reader.js';
 import { portOf } from '../http/fuzz-run.js';
 import { until } from '../support/until.js';
-import { hasBrowser, launch, type Opening, open } from './browser.js';
+import { type Opening, open } from './browser.js';
+import { hasBrowser, launch } from './chromium.js';
 import { nameless, overflowOf, paleTexts } from './legibility.js';
 
 const HOSTILE = [

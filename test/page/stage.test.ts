@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DemoDescription } from '../../src/cli/demo.js';
 import { flavors, query } from '../support/data-centers.js';
 import { Demo } from '../support/demo.js';
-import { hasBrowser, launch, type Opening, open } from './browser.js';
+import { type Opening, open } from './browser.js';
+import { hasBrowser, launch } from './chromium.js';
 import { nameless, overflowOf, paleTexts } from './legibility.js';
 
 const READERS = 2;
