@@ -4,6 +4,7 @@ import { shortSpan, span } from './format.js';
 const { uPlot } = globalThis; // of uplot.js, which was loaded before
 const LEAST_MS = 1;
 const LEAST_BARS = 7;
+const LEAST_RANGE_MS = 60_000;
 
 /** A chart as wide as its element, drawn anew when the scheme of colors changes. */
 class Chart {
@@ -89,8 +90,9 @@ export function timeChart(element) {
     ],
   }));
   return ({ nowMs, latency }, minutes) => {
-    range = [nowMs / 1_000 - minutes * 60, nowMs / 1_000];
     const { slots, slotMs } = latency;
+    const firstMs = Math.min(slots[0]?.startMs ?? nowMs, nowMs - LEAST_RANGE_MS);
+    range = [Math.max(firstMs, nowMs - minutes * 60_000) / 1_000, nowMs / 1_000];
     const of = (name) => slots.map((slot) => Math.max(LEAST_MS, slot[name]));
     const times = slots.map(({ startMs }) => (startMs + slotMs / 2) / 1_000);
     chart.draw([times, of('maxMs'), of('p99Ms'), of('p50Ms')]);
