@@ -196,7 +196,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         configRoutes(guarded, options, assertKeepsUp, closing);
         const more = { ...options, assertKeepsUp, closing, refusals: refusalsOf(options) };
         watchRoute(guarded, more);
-        if (options.page) pageRoute(guarded, { ...more, faults: parts.faults });
+        if (options.page) pageRoute(guarded, { ...more, readers: [reader], faults: parts.faults });
         await guarded.register(async (inner) => hintRoute(inner, more));
       });
     });

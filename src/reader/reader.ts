@@ -336,7 +336,7 @@ export class Reader extends LiveReader<ReaderEvents> {
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
       logger.debug({ table, from, to, keys: keys.length }, 'applied a page of changes');
-      const { rows } = page;
+      const rows = page.rows.filter((row) => row.table === table);
       if (keys.length > 0)
         this.#tell('change', () => this.emit('change', { keys, from, to, rows }));
     });

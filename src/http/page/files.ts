@@ -37,10 +37,6 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const;
 
-const described = Object.fromEntries(
-  ['Content-Security-Policy', 'ETag'].map((name) => [name, { type: 'string' }]),
-);
-
 /** Charts: the files of the installed package. */
 export const CHART_FILES: readonly PageFile[] = [
   { url: '/page/uplot.js', file: packageFile('uplot/dist/uPlot.iife.min.js') },
@@ -58,16 +54,7 @@ export function fileRoutes(scope: FastifyInstance, files: readonly PageFile[]): 
     const bytes = readFileSync(file);
     const type = TYPES[extname(String(file))] ?? 'application/octet-stream';
     const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 16)}"`;
-    const schema = {
-      operationId: `page ${url}`,
-      summary: url.endsWith('/') ? 'The page, for people' : 'A part of the page',
-      headers: { type: 'object', properties: { 'if-none-match': { type: 'string' } } },
-      response: {
-        200: { description: 'The file', headers: described, content: { [type]: { schema: {} } } },
-        304: { description: 'The client has it', type: 'null', headers: described },
-        500: problemResponse(500),
-      },
-    } as const;
+    const schema = url === '/' ? describedAs(type) : { hide: true }; // parts are the page's own
     const options = {
       schema,
       config: { tidemark: { open: true } },
@@ -85,6 +72,20 @@ export function fileRoutes(scope: FastifyInstance, files: readonly PageFile[]): 
     files.map(({ url }) => url),
     ['GET', 'HEAD'],
   );
+}
+
+function describedAs(type: string) {
+  const names = ['Content-Security-Policy', 'ETag'];
+  const headers = Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
+  return {
+    operationId: 'index',
+    summary: 'The page, for people',
+    response: {
+      200: { description: 'HTML', headers, content: { [type]: { schema: {} } } },
+      304: { description: 'The client has it', type: 'null', headers },
+      500: problemResponse(500),
+    },
+  } as const;
 }
 
 function packageFile(path: string): string {

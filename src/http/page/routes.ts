@@ -11,9 +11,11 @@ import { problemResponses } from '../problem.js';
 import type { Readings } from '../read-app.js';
 import { CHART_FILES, fileRoutes, publicFile } from './files.js';
 import { Recent, SLOT_MS, type Slot } from './recent.js';
+import { together } from './together.js';
 
 export interface PageRouteOptions {
-  readonly reader: Pick<Readings, 'status' | 'on' | 'off'>;
+  /** Those of this process; one at least. */
+  readonly readers: readonly Pick<Readings, 'status' | 'on' | 'off'>[];
   /** Why traffic should not come here now. */
   readonly faults: () => readonly string[];
   readonly assertKeepsUp: AssertKeepsUp;
@@ -79,11 +81,13 @@ const page = object({
 
 /** What needs a token where the app has some. */
 export function pageRoute(scope: FastifyInstance, options: PageRouteOptions): void {
-  const { reader, faults, assertKeepsUp } = options;
+  const { readers, faults, assertKeepsUp } = options;
   const recent = new Recent(Date.now);
   const take = ({ rows }: ReaderEvents['change'][0]) => recent.take(rows);
-  reader.on('change', take);
-  scope.addHook('onClose', async () => void reader.off('change', take));
+  for (const reader of readers) reader.on('change', take);
+  scope.addHook('onClose', async () => {
+    for (const reader of readers) reader.off('change', take);
+  });
   const schema = {
     operationId: 'page',
     summary: 'What the page shows: this reader, the latest changes, how long changes took',
@@ -101,7 +105,7 @@ export function pageRoute(scope: FastifyInstance, options: PageRouteOptions): vo
     reply.header('cache-control', 'no-store');
     return {
       nowMs: Date.now(),
-      status: reader.status(),
+      status: together(readers.map((reader) => reader.status())),
       reasons: faults(),
       latency: latencyOf(recent.slots),
       changes: recent.changes,

@@ -1,5 +1,5 @@
 /** The two charts, drawn by uPlot in the colors of the style sheet. Each has a text beside it. */
-import { shortSpan, span } from './format.js';
+import { clock, shortSpan, span } from './format.js';
 
 const { uPlot } = globalThis; // of uplot.js, which was loaded before
 const LEAST_MS = 1;
@@ -67,7 +67,7 @@ function axis({ axis: stroke, grid }, more) {
 /** p50, p99 and the slowest of each stretch of time, on a logarithmic scale. */
 export function timeChart(element) {
   let range = [0, 1];
-  const line = (stroke, dash) => ({ stroke, dash, width: 2, spanGaps: true, points: { size: 5 } });
+  const line = (stroke, dash) => ({ stroke, dash, width: 2, points: { size: 5 } });
   const chart = new Chart(element, (color) => ({
     ...STILL,
     scales: {
@@ -75,19 +75,18 @@ export function timeChart(element) {
       y: { distr: 3, range: (_chart, _least, most) => [LEAST_MS, topOf(most)] },
     },
     axes: [
-      axis(color, { space: 70, values: '{HH}:{mm}' }),
+      axis(color, {
+        space: 76,
+        values: (_chart, splits, _axis, _space, step) =>
+          splits.map((seconds) => clock(seconds * 1_000).slice(0, step < 60 ? 8 : 5)),
+      }),
       axis(color, {
         size: 58,
         splits: (self) => decades(self.scales.y.max),
         values: (_chart, splits) => splits.map((ms) => shortSpan(ms)),
       }),
     ],
-    series: [
-      {},
-      line(color.max, [2, 4]),
-      line(color.p99, [8, 4]),
-      { ...line(color.p50), fill: undefined },
-    ],
+    series: [{}, line(color.max, [2, 4]), line(color.p99, [8, 4]), line(color.p50)],
   }));
   return ({ nowMs, latency }, minutes) => {
     const { slots, slotMs } = latency;

@@ -1,0 +1,62 @@
+/** The readers of one process as if they were one: each figure is the one that someone should worry
+ * about. */
+import type { ReaderStatus } from '../../reader/status.js';
+
+/** What the audits of a reader have found, where it has any. */
+export interface AuditFigures {
+  readonly sampled: number;
+  readonly checked: number;
+  readonly mismatches: number;
+  readonly repaired: number;
+  readonly lastAt: string | null;
+}
+
+export type Standing = ReaderStatus & { readonly audit?: AuditFigures };
+
+/** @param all one at least */
+export function together(all: readonly Standing[]): Standing {
+  const [first, ...more] = all;
+  if (first === undefined) throw new RangeError('Expected the status of a reader, got none.');
+  return more.reduce(worse, first);
+}
+
+function worse(one: Standing, other: Standing): Standing {
+  const audit = one.audit && other.audit ? sumOfAudits(one.audit, other.audit) : undefined;
+  return {
+    ready: one.ready && other.ready,
+    stale: one.stale || other.stale,
+    applied: Math.min(one.applied, other.applied),
+    head: Math.max(one.head, other.head),
+    ageMs: greater(one.ageMs, other.ageMs),
+    lagMs: greater(one.lagMs, other.lagMs),
+    pollFailures: Math.max(one.pollFailures, other.pollFailures),
+    reads: sums(one.reads, other.reads),
+    local: sums(one.local, other.local),
+    redis: {
+      breaker: one.redis.breaker === 'closed' ? other.redis.breaker : one.redis.breaker,
+      marks: [...one.redis.marks, ...other.redis.marks],
+    },
+    ...(audit === undefined ? {} : { audit }),
+  };
+}
+
+/** Null is what nothing is known of yet. */
+function greater(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? null : Math.max(one, other);
+}
+
+function sums<Names extends string>(
+  one: Readonly<Record<Names, number>>,
+  other: Readonly<Record<Names, number>>,
+): Record<Names, number> {
+  const names = Object.keys(one) as Names[]; // of a plain object with these members
+  const entries = names.map((name) => [name, one[name] + other[name]]);
+  return Object.fromEntries(entries) as Record<Names, number>;
+}
+
+function sumOfAudits(one: AuditFigures, other: AuditFigures): AuditFigures {
+  const { lastAt: first, ...figures } = one;
+  const { lastAt: second, ...others } = other;
+  const lastAt = [first, second].filter((at) => at !== null).toSorted()[0] ?? null;
+  return { ...sums(figures, others), lastAt };
+}
