@@ -131,6 +131,7 @@ describe.skipIf(!hasBrowser).each(flavors)('the page of the demo on %s', (flavor
       const own = await open(browser, link);
       await own.getByRole('heading', { level: 1, name: 'Fresh' }).waitFor();
       await own.getByText('checkout/log-levels/db').first().waitFor();
+      await own.locator('#lag').getByText(/ms$/).waitFor(); // once a heartbeat has come
     }
   });
 
