@@ -11,8 +11,9 @@ const ARGS = [
   ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
 ];
 
-export async function launch(): Promise<Browser> {
+/** @param more arguments of the command line */
+export async function launch(...more: string[]): Promise<Browser> {
   const executablePath = required(findChromium(), 'chromium');
   // Not its `headless: true`, which is another program than what people have.
-  return await chromium.launch({ executablePath, args: ARGS, headless: false });
+  return await chromium.launch({ executablePath, args: [...ARGS, ...more], headless: false });
 }

@@ -67,14 +67,14 @@ describe.skipIf(!hasBrowser)('the page of a reader', () => {
     const page = await openPage();
     expect(await page.title()).toBe('Fresh – Tidemark reader');
     const numbers = await page.locator('.numbers').innerText();
-    expect(numbers).toMatch(/Behind data center A\s+5\.0 ms/);
+    expect(numbers).toMatch(/Behind A\s+5\.0 ms/);
     expect(numbers).toMatch(/Replication lag\s+2\.0 ms/);
     expect(numbers).toMatch(/Applied\s+42\s+of head 42/);
     expect(numbers).toMatch(/Reads from memory\s+98 %/);
     await page.getByText('No change has come since this reader started.').waitFor();
     expect(await rowsOf(page, 'Reads by the tier').allInnerTexts()).toEqual([
       expect.stringMatching(/Memory\s+980\s+98 %\s+–/),
-      expect.stringMatching(/Redis\s+15\s+2 %|Redis\s+15\s+1\.5 %/),
+      expect.stringMatching(/Redis\s+15\s+1\.5 %/),
       expect.stringMatching(/MySQL-B\s+5\s+0\.5 %/),
     ]);
   });
@@ -86,7 +86,7 @@ describe.skipIf(!hasBrowser)('the page of a reader', () => {
     const rows = rowsOf(page, 'The latest changes');
     expect(await rows.count()).toBe(2);
     expect(await rows.first().innerText()).toMatch(
-      /^44\s+checkout\/limits\/db\s+\d\d:.*\s+\d\d ms$/,
+      /^44\s+checkout\/limits\/db\s+\d\d ms\s+\d\d:\d\d:\d\d\.\d{3}$/,
     );
     expect(await page.locator('#p50').innerText()).toMatch(/^(4\d|5\d) ms$/);
     const chart = page.getByRole('img', { name: /over the last 10 minutes: 2 changes, p50/ });
@@ -274,6 +274,7 @@ describe.skipIf(!hasBrowser)('the page of a reader', () => {
     await shows(page, 'Fresh');
     await page.getByText('This reader knows of no others.').waitFor();
     expect(await rowsOf(page, 'Each reader').count()).toBe(1);
+    await page.close();
     await server.close();
 
     server = createServer({ logLevel: 'silent' });

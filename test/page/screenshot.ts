@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { Propagation } from '../../src/demo/propagation.js';
-import { SAMPLE_SEED, seededRandom } from '../../src/demo/sample-configs.js';
+import { SAMPLE_SEED, sampleConfigs, seededRandom } from '../../src/demo/sample-configs.js';
 import { startStage } from '../../src/demo/stage.js';
 import { StagePage } from '../../src/demo/stage-page.js';
 import { launch } from './chromium.js';
@@ -43,10 +43,7 @@ async function take(browser: Browser, { name, url, look, prepare }: Picture): Pr
 async function untilFresh(page: Page): Promise<void> {
   await page.getByRole('heading', { level: 1, name: 'Fresh' }).waitFor();
   await page.locator('.chart canvas').nth(1).waitFor();
-  await page
-    .getByText(/^> 9|^\d+ %$|^\d+\.\d %$/)
-    .first()
-    .waitFor();
+  await page.locator('#reads tr:first-child td:last-child').getByText('%').waitFor();
 }
 
 async function untilTurned(page: Page): Promise<void> {
@@ -62,11 +59,21 @@ async function takeAll(browser: Browser, readerUrl: string, demoUrl: string): Pr
   for (const viewport of shapes) {
     for (const colorScheme of schemes) {
       const suffix = `${colorScheme === 'dark' ? '-dark' : ''}${viewport === PHONE ? '-phone' : ''}`;
-      const look = { viewport, colorScheme };
+      const look = { viewport, colorScheme, isMobile: viewport === PHONE };
       await take(browser, { name: `page${suffix}.png`, url: readerUrl, look, prepare: untilFresh });
       if (suffix !== '' && !values.all) continue;
       await take(browser, { name: `demo${suffix}.png`, url: demoUrl, look, prepare: untilTurned });
     }
+  }
+}
+
+/** What a service does: it reads, here some hundred keys again and again. */
+async function readAlong(url: string): Promise<void> {
+  const keys = sampleConfigs().slice(0, 200);
+  while (!signal.aborted) {
+    const { key = '' } = keys[Math.floor(Math.random() * keys.length)] ?? {};
+    await fetch(`${url}/v1/configs/${key}`).then((response) => response.arrayBuffer());
+    await delay(5);
   }
 }
 
@@ -78,14 +85,16 @@ const random = seededRandom(SAMPLE_SEED);
 const propagation = new Propagation({ stage, random, writes: true });
 const running = propagation.run(signal);
 const page = await StagePage.open(stage, propagation);
-const browser = await launch();
+const readerUrl = stage.description.read[0]?.url ?? '';
+const reading = readAlong(readerUrl);
+const browser = await launch('--hide-scrollbars');
 try {
   while (propagation.all.count < WRITES * READERS) await delay(100);
-  await takeAll(browser, stage.description.read[0]?.url ?? '', page.url);
+  await takeAll(browser, readerUrl, page.url);
 } finally {
   await browser.close();
   await page.close();
   ending.abort();
-  await running;
+  await Promise.all([running, reading]);
   await stage.stop();
 }

@@ -4,10 +4,10 @@ import { count, countOf, plain, span } from './format.js';
 
 const WORDS = {
   idle: ['unknown', 'Ready'],
-  waiting: ['warn', 'Has the old value'],
-  turned: ['good', 'Has the new value'],
-  late: ['bad', 'Did not get it in time'],
-  gone: ['bad', 'Is gone'],
+  waiting: ['warn', 'Old value'],
+  turned: ['good', 'New value'],
+  late: ['bad', 'Not in time'],
+  gone: ['bad', 'Gone'],
 };
 const cards = [];
 /** What each reader answered for the key before anything was written to it. */
@@ -95,11 +95,12 @@ function showChanges({ readers, changes, all, head }) {
     `Version ${count(head)}. ${countOf(all.count, 'read')} measured: ` +
       `p50 ${span(all.p50Ms)}, p99 ${span(all.p99Ms)}.`,
   );
+  const classes = ['number', 'key', 'wide', ...readers.map(() => 'number')];
   const heads = ['Version', 'Key', 'By', ...readers.map((_, at) => `Reader ${at + 1}`)];
   if (byId('heads').cells.length !== heads.length) {
     byId('heads').replaceChildren(
       ...heads.map((text, at) => {
-        const head = make('th', text, at > 2 || at === 0 ? 'number' : '');
+        const head = make('th', text, classes[at]);
         head.scope = 'col';
         return head;
       }),
@@ -113,7 +114,7 @@ function showChanges({ readers, changes, all, head }) {
       { demo: 'the demo', page: 'you', you: 'you, by SQL or HTTP' }[by],
       ...served.map((one) => (typeof one === 'number' ? span(one) : one)),
     ],
-    classes: ['number', 'key', '', ...readers.map(() => 'number')],
+    classes,
   });
 }
 

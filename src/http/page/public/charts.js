@@ -56,7 +56,7 @@ const STILL = {
   legend: { show: false },
   cursor: { show: false },
   select: { show: false },
-  padding: [12, 8, 0, 0],
+  padding: [12, 28, 0, 0],
 };
 
 function axis({ axis: stroke, grid }, more) {
@@ -76,6 +76,7 @@ export function timeChart(element) {
     },
     axes: [
       axis(color, {
+        size: 28,
         space: 76,
         values: (_chart, splits, _axis, _space, step) =>
           splits.map((seconds) => clock(seconds * 1_000).slice(0, step < 60 ? 8 : 5)),
@@ -93,7 +94,7 @@ export function timeChart(element) {
     const firstMs = Math.min(slots[0]?.startMs ?? nowMs, nowMs - LEAST_RANGE_MS);
     range = [Math.max(firstMs, nowMs - minutes * 60_000) / 1_000, nowMs / 1_000];
     const of = (name) => slots.map((slot) => Math.max(LEAST_MS, slot[name]));
-    const times = slots.map(({ startMs }) => (startMs + slotMs / 2) / 1_000);
+    const times = slots.map(({ startMs }) => Math.min(startMs + slotMs / 2, nowMs) / 1_000);
     chart.draw([times, of('maxMs'), of('p99Ms'), of('p50Ms')]);
     describe(element, latency, 'How long changes took over the last 10 minutes');
   };
@@ -120,6 +121,7 @@ export function barChart(element) {
     },
     axes: [
       axis(color, {
+        size: 28,
         grid: { show: false },
         splits: () => labels.map((_, at) => at),
         values: (self, splits) => splits.map((at) => (isShown(self, at) ? labels[at] : '')),

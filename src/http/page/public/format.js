@@ -31,8 +31,8 @@ export function countOf(value, noun) {
 export function share(part, whole) {
   if (!(whole > 0)) return NOTHING;
   const percent = (100 * part) / whole;
-  // 100 % is said of all, and of nothing less.
-  if (part < whole && percent > 99.9) return '> 99.9 %';
+  if (part === whole) return '100 %';
+  if (percent > 99.9) return '> 99.9 %'; // 100 % is said of all, and of nothing less
   return `${percent < 10 || percent > 99 ? percent.toFixed(1) : Math.round(percent)} %`;
 }
 

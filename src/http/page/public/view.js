@@ -23,7 +23,7 @@ export function standingOf({ status, reasons }) {
       'Check replication into MySQL-B, and the write app, whose heartbeat it carries.';
     return { level: 'warn', word: 'Stale', why };
   }
-  const why = `Reads see all that was committed in data center A until ${span(ageMs)} ago, or more.`;
+  const why = `Reads see everything that was committed in data center A up to ${span(ageMs)} ago.`;
   return { level: 'good', word: 'Fresh', why };
 }
 
@@ -63,11 +63,11 @@ export function showNumbers({ status, latency }) {
   say(byId('applied-note'), `of head ${count(head)}${toGo > 0 ? `, ${count(toGo)} to go` : ''}`);
   say(byId('p50'), span(latency.p50Ms));
   say(byId('p99'), span(latency.p99Ms));
-  say(byId('p50-note'), `p50 of ${countOf(latency.count, 'change')}`);
-  say(byId('p99-note'), `p99; slowest ${span(latency.maxMs)}`);
+  say(byId('p50-note'), `median of ${countOf(latency.count, 'change')}`);
+  say(byId('p99-note'), `slowest ${span(latency.maxMs)}`);
   const all = sum(reads);
   say(byId('hits'), share(reads.local, all));
-  say(byId('hits-note'), `of ${countOf(all, 'read')} since its start`);
+  say(byId('hits-note'), `of ${countOf(all, 'read')}`);
 }
 
 /** @param lately reads of the last minute, by tier */
@@ -150,10 +150,10 @@ export function showChanges({ changes }) {
     cellsOf: ({ version, table, key, changedAtMs, latencyMs }) => [
       count(version),
       keyText(tables.size > 1 ? `${table}: ${key}` : key),
-      clockWithMs(changedAtMs),
       span(latencyMs),
+      clockWithMs(changedAtMs),
     ],
-    classes: ['number', 'key', 'number', 'number'],
+    classes: ['number', 'key', 'number', 'number wide'],
   });
 }
 
