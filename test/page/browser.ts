@@ -2,6 +2,9 @@
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { expect, onTestFinished } from 'vitest';
 
+/** What a page waits for comes within this, on any machine. */
+const GIVE_UP_AFTER_MS = 45_000;
+
 export interface Opening extends BrowserContextOptions {
   /** Faults that the test is about. */
   readonly expected?: RegExp;
@@ -14,6 +17,7 @@ export interface Opening extends BrowserContextOptions {
 export async function open(browser: Browser, url: string, options: Opening = {}): Promise<Page> {
   const { expected, hasClock = false, ...contextOptions } = options;
   const context = await browser.newContext(contextOptions);
+  context.setDefaultTimeout(GIVE_UP_AFTER_MS);
   const page = await context.newPage();
   const faults: string[] = [];
   const report = (fault: string) => {

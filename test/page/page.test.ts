@@ -53,7 +53,7 @@ function rowsOf(page: Page, table: string) {
   return page.getByRole('table', { name: table }).locator('tbody tr');
 }
 
-describe.skipIf(!hasBrowser)('the page of a reader', () => {
+describe.skipIf(!hasBrowser)('the page of a reader', { timeout: 120_000 }, () => {
   beforeAll(async () => {
     browser = await launch();
   });
