@@ -335,6 +335,15 @@ export const SETTINGS = {
     commands: READ,
     help: 'where others reach this read app; tidemark verify asks it there',
   },
+  page: {
+    env: 'PAGE',
+    flag: 'page',
+    kind: 'choice',
+    default: 'off',
+    choices: ['on', 'off'],
+    commands: READ,
+    help: 'on: a page for people at GET /, read-only; its data needs a token where there are any',
+  },
   keyPrefix: {
     env: 'KEY_PREFIX',
     flag: 'key-prefix',

@@ -1,7 +1,10 @@
 /** `tidemark demo`: both data centers on this machine, for a person to watch or a program to use. */
 import type { Flavor } from '../demo/data-centers.js';
 import { liveView } from '../demo/live-view.js';
-import { reportDeaths, type Stage, startStage } from '../demo/stage.js';
+import { Propagation } from '../demo/propagation.js';
+import { SAMPLE_SEED, seededRandom } from '../demo/sample-configs.js';
+import { reportDeaths, type Stage, type StageDescription, startStage } from '../demo/stage.js';
+import { StagePage } from '../demo/stage-page.js';
 import { InvalidOptionsError } from '../errors.js';
 
 export interface DemoCommandOptions {
@@ -9,6 +12,12 @@ export interface DemoCommandOptions {
   readonly readers?: number | undefined;
   /** One line of JSON on stdout when all is ready, nothing else. */
   readonly json?: boolean | undefined;
+}
+
+/** The line that `--json` prints. */
+export interface DemoDescription extends StageDescription {
+  /** The URL of the demo's page. */
+  readonly page: string;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -33,15 +42,30 @@ export async function demoCommand(options: DemoCommandOptions): Promise<void> {
     throw error;
   }
   try {
+    await show(stage, json, ending);
+  } finally {
+    await stage.stop();
+  }
+}
+
+/** Until `ending` is aborted. */
+async function show(stage: Stage, json: boolean, ending: AbortSignal): Promise<void> {
+  const random = seededRandom(SAMPLE_SEED + 1);
+  const propagation = new Propagation({ stage, random, writes: !json });
+  const page = await StagePage.open(stage, propagation);
+  try {
     if (json) {
       reportDeaths(stage, ending, (report) => process.stderr.write(`tidemark: ${report}\n`));
-      print(JSON.stringify(stage.description));
+      const description: DemoDescription = { ...stage.description, page: page.url };
+      print(JSON.stringify(description));
+      await Promise.race([page.viewed, untilAborted(ending)]); // until then nothing is asked of A
+      await propagation.run(ending);
     } else {
-      await liveView(stage, ending);
+      await liveView({ stage, propagation, pageUrl: page.url, signal: ending });
     }
     await untilAborted(ending);
   } finally {
-    await stage.stop();
+    await page.close();
   }
 }
 

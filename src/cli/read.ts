@@ -26,7 +26,9 @@ export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
     for (const [, reader] of readers) await bridgeToOpenTelemetry(reader.metrics);
   }
   const onClose = () => readers.stop();
-  await server.register(readApp, { reader: readers, registry, tokens, limits, onClose });
+  const page = settings.page === 'on';
+  const app = { reader: readers, registry, tokens, limits, page, onClose };
+  await server.register(readApp, app);
   await serveUntilSignal(server, { host, port });
   try {
     await readers.start();

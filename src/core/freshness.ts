@@ -20,6 +20,9 @@ export interface Freshness {
   readonly beatAtMs: number;
   /** The smallest (monotonic arrival - beat) seen: the clocks' offset plus the shortest delay. */
   readonly quickestMs: number;
+  /** How old the newest beat was when it was taken in, by the clocks of both: what replication and
+   * polling cost. Undefined after the first one, which may have been there for a while. */
+  readonly lagMs?: number | undefined;
 }
 
 /** A beat this much older than the newest one is no lagging replica's any more. */
@@ -33,9 +36,11 @@ export function observeBeat(seen: Freshness | undefined, beatAtMs: number, now: 
   if (seen === undefined || beatAtMs < seen.beatAtMs - STEP_BACK_MS) {
     return { beatAtMs, quickestMs: offsetMs };
   }
+  const isNews = beatAtMs > seen.beatAtMs;
   return {
     beatAtMs: Math.max(beatAtMs, seen.beatAtMs),
     quickestMs: Math.min(seen.quickestMs, offsetMs),
+    lagMs: isNews ? Math.max(0, now.wallMs - beatAtMs) : seen.lagMs,
   };
 }
 

@@ -6,12 +6,15 @@
  * Debian unstable in the cache folder, which nothing else on the machine sees. The tree is built
  * beside its place and renamed, so that a half-built one is never used. It never removes a package.
  * Elsewhere it says in one line what to install. With nothing missing it only looks.
+ *
+ * With `--browser`, as `npm test` has it, also the distribution's Chromium. Where that cannot be had,
+ * the tests of the pages are left out, and it says so; with CI=true it fails.
  */
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TidemarkError } from '../errors.js';
 import { aptGet, InstallError, isDebianLike, rootPrefix, run } from './debian.js';
-import { findMariaDB, findMySQL, findRedis, mysqlTree, onPath } from './programs.js';
+import { findChromium, findMariaDB, findMySQL, findRedis, mysqlTree, onPath } from './programs.js';
 
 const MYSQL_PACKAGES = 'mysql-server-core,mysql-client-core,libaio1t64';
 const NEEDED = 'MySQL 8.0.17+ (mysqld, mysql), MariaDB 10.6+ (mariadbd, mariadb), redis-server 7+';
@@ -31,18 +34,35 @@ async function install(): Promise<void> {
     throw new InstallError(`Expected on the PATH: ${NEEDED}; not found: ${names}. Install them.`);
   }
   const packages = missing.flatMap((one) => one.packages);
-  if (packages.length > 0) {
-    say(`Installing ${packages.join(', ')} ...`);
-    await aptGet(asRoot, 'update');
-    const options = ['-y', '--no-install-recommends', '--no-remove'];
-    await aptGet(asRoot, 'install', ...options, ...packages);
-  }
+  if (packages.length > 0) await installPackages(asRoot, packages);
   if (lacksMySQL) await buildMySQLTree(asRoot);
   const still = missingServers(findMySQL() === undefined).map(({ name }) => name);
   if (still.length > 0) {
     throw new InstallError(
       `Installed, but still not found: ${still.join(', ')}. Expected ${NEEDED}.`,
     );
+  }
+}
+
+async function installPackages(asRoot: readonly string[], packages: readonly string[]) {
+  say(`Installing ${packages.join(', ')} ...`);
+  await aptGet(asRoot, 'update');
+  const options = ['-y', '--no-install-recommends', '--no-remove'];
+  await aptGet(asRoot, 'install', ...options, ...packages);
+}
+
+async function installBrowser(): Promise<void> {
+  if (findChromium() !== undefined) return;
+  const asRoot = rootPrefix();
+  try {
+    if (asRoot !== undefined && (await isDebianLike())) {
+      await installPackages(asRoot, ['chromium']);
+    }
+    if (findChromium() !== undefined) return;
+    throw new InstallError('Expected chromium on the PATH, found none. Install it.');
+  } catch (error) {
+    if (process.env.CI === 'true') throw error;
+    say(`${String(error)}\nThe tests of the pages are left out.`);
   }
 }
 
@@ -94,6 +114,7 @@ function say(line: string): void {
 
 try {
   await install();
+  if (process.argv.includes('--browser')) await installBrowser();
 } catch (error) {
   process.stderr.write(`${error instanceof TidemarkError ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -4,8 +4,7 @@
  */
 import { createLogUpdate } from 'log-update';
 import pico from 'picocolors';
-import { Propagation } from './propagation.js';
-import { SAMPLE_SEED, seededRandom } from './sample-configs.js';
+import type { Propagation } from './propagation.js';
 import { changeLine, introduction, liveScreen, summary } from './screen.js';
 import { reportDeaths, type Stage } from './stage.js';
 
@@ -14,17 +13,24 @@ const REDRAW_MS = 100;
 const LEAST_ROWS = 7;
 const USUAL_SIZE = { columns: 80, rows: 24 };
 
+export interface LiveViewOptions {
+  readonly stage: Stage;
+  readonly propagation: Propagation;
+  /** Of the demo's page. */
+  readonly pageUrl: string;
+  readonly signal: AbortSignal;
+}
+
 /** Writes, measures and shows until `signal` is aborted. */
-export async function liveView(stage: Stage, signal: AbortSignal): Promise<void> {
+export async function liveView(options: LiveViewOptions): Promise<void> {
+  const { stage, propagation, pageUrl, signal } = options;
   const { stdout } = process;
   const isTerminal = stdout.isTTY === true && process.env.TERM !== 'dumb';
   const colors = pico.createColors(isTerminal && pico.isColorSupported);
   const print = (line: string) => stdout.write(`${line}\n`);
-  const above = introduction(stage, colors);
+  const above = introduction(stage, pageUrl, colors);
   for (const line of above) print(line);
-  const random = seededRandom(SAMPLE_SEED + 1);
   if (isTerminal) {
-    const propagation = new Propagation({ stage, random });
     const update = createLogUpdate(stdout);
     reportDeaths(stage, signal, (text) => update.persist(colors.red(text)));
     const end = redraw(propagation, update, { stdout, colors, rowsAbove: above.length });
@@ -33,11 +39,7 @@ export async function liveView(stage: Stage, signal: AbortSignal): Promise<void>
       `\n${propagation.all.count} reads measured: ${summary(propagation.all)}. Cleaning up ...`,
     );
   } else {
-    const propagation: Propagation = new Propagation({
-      stage,
-      random,
-      onSettled: (change) => print(changeLine(change, propagation.all)),
-    });
+    propagation.on('settled', (change) => print(changeLine(change, propagation.all)));
     reportDeaths(stage, signal, (text) => process.stderr.write(`tidemark: ${text}\n`));
     await propagation.run(signal);
   }

@@ -8,7 +8,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { TidemarkError } from '../errors.js';
 
 /** A server program is not on this machine. */
@@ -65,6 +65,15 @@ export function findRedis(): Program | undefined {
   return server === undefined ? undefined : plain(server);
 }
 
+/** Chromium, or undefined when it is not on this machine; TIDEMARK_CHROMIUM names another one. */
+export function findChromium(): string | undefined {
+  const names = [process.env.TIDEMARK_CHROMIUM ?? '', 'chromium', 'chromium-browser'];
+  return names
+    .filter(Boolean)
+    .map((name) => onPath(name))
+    .find((path) => path !== undefined);
+}
+
 /** The program, or an error that says how to get it. */
 export function required<T>(program: T | undefined, name: string): T {
   if (program !== undefined) return program;
@@ -76,6 +85,7 @@ export function required<T>(program: T | undefined, name: string): T {
 /** The absolute path of a program, or undefined.
  * @param before folders to look into before those of PATH */
 export function onPath(name: string, before: readonly string[] = []): string | undefined {
+  if (isAbsolute(name)) return isExecutable(name) ? name : undefined;
   const folders = [...before, ...(process.env.PATH ?? '').split(delimiter), ...EXTRA_FOLDERS];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }

@@ -27,14 +27,19 @@ const SERVED_COLUMNS = 11;
 const LEAST_KEY_COLUMNS = 20;
 
 /** What the stage is, and what to try: printed once, above the view. */
-export function introduction({ description, configs, sql, centers }: Stage, colors: Colors) {
+export function introduction(
+  { description, configs, sql, centers }: Stage,
+  pageUrl: string,
+  colors: Colors,
+) {
   const { flavor, write, read } = description;
   const { dim, bold } = colors;
   const name = flavor === 'mysql' ? 'MySQL' : 'MariaDB';
   return [
+    bold(`Open ${pageUrl}`),
     bold(`Tidemark demo: ${name} in A, its replica and Redis in B, ${count(configs)} configs`),
     '',
-    'Try this in another terminal, and watch the change arrive here:',
+    'Type a value there, or try this in another terminal, and watch the change arrive:',
     dim('  # change a value in A'),
     `  curl -X PUT ${write.url}/v1/configs/${SAMPLE_KEY} \\`,
     `    -H 'Authorization: Bearer ${write.token}' -d '{"level":"debug"}'`,
@@ -65,7 +70,7 @@ export function liveScreen(view: View, { columns, rows }: Size, colors: Colors):
 /** One line for a change that all readers have served, for a log file. */
 export function changeLine({ version, key, by, served }: ObservedChange, all: Latencies): string {
   const after = served.map((one) => shown(one).trim()).join(', ');
-  const who = by === 'you' ? ' by you' : '';
+  const who = by === 'demo' ? '' : ' by you';
   return `version ${version}  ${printable(key)}${who}  served after ${after}  (${summary(all)})`;
 }
 
@@ -106,14 +111,14 @@ function changeLines({ changes, readers }: View, room: number, colors: Colors): 
   return [
     colors.dim(heading),
     ...changes.map(({ version, key, by, served }) => {
-      const name = cut(by === 'you' ? `(you) ${key}` : key, keyRoom - 1).padEnd(keyRoom);
+      const name = cut(by === 'demo' ? key : `(you) ${key}`, keyRoom - 1).padEnd(keyRoom);
       const times = (fits ? served : quickestAndSlowest(served)).map((one) => {
         const text = shown(one).padStart(SERVED_COLUMNS);
         if (typeof one === 'number') return colors.green(text);
         return one === 'late' ? colors.red(text) : colors.dim(text);
       });
       const start = String(version).padEnd(VERSION_COLUMNS);
-      return `${start}${by === 'you' ? colors.cyan(name) : name}${times.join('')}`;
+      return `${start}${by === 'demo' ? name : colors.cyan(name)}${times.join('')}`;
     }),
   ];
 }

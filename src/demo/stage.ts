@@ -21,7 +21,7 @@ export interface StageOptions {
   readonly onStep?: (step: string) => void;
 }
 
-/** What a program needs to use the stage: the line that `tidemark demo --json` prints. */
+/** What a program needs to use the stage. */
 export interface StageDescription {
   readonly flavor: Flavor;
   readonly mysqlA: Endpoint;
@@ -42,6 +42,8 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
+/** What the demo's apps have unless the environment says otherwise. */
+const USUAL = { LOG_LEVEL: 'warn', PAGE: 'on' } as const;
 /** Settings that would lead the demo's apps elsewhere; all others (`POLL_INTERVAL_MS=50 npm start`)
  * pass through to them. */
 const OWN_KINDS: readonly Setting['kind'][] = [
@@ -143,7 +145,7 @@ function readSettings(centers: DataCenters, readerUrl: string): NodeJS.ProcessEn
 
 function passedOn(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !OWN_SETTINGS.includes(name));
-  return { LOG_LEVEL: 'warn', ...Object.fromEntries(kept) };
+  return { ...USUAL, ...Object.fromEntries(kept) };
 }
 
 function describe(

@@ -10,7 +10,7 @@ import type { Registry } from 'prom-client';
 import { DEFAULT_NAME } from '../core/collection.js';
 import type { Reading, ReadOptions } from '../core/reading.js';
 import { mergedMetrics } from '../merged-metrics.js';
-import type { Reader } from '../reader/reader.js';
+import type { Reader, ReaderEvents } from '../reader/reader.js';
 import { Closing } from './closing.js';
 import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
 import { healthRoutes, statusRoute } from './health.js';
@@ -18,6 +18,7 @@ import { hintRoute } from './hint.js';
 import { keyList, type ListAnswer, prefixList } from './lists.js';
 import { refuseOtherMethods } from './methods.js';
 import { documentRoutes, operationOf } from './openapi.js';
+import { pageFiles, pageRoute } from './page/routes.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import { readersRoute } from './readers.js';
 import {
@@ -47,7 +48,14 @@ export type Readings = Pick<
   | 'ready'
   | 'status'
   | 'metrics'
->;
+> &
+  Telling;
+
+/** Of an EventEmitter, what the page uses. */
+interface Telling {
+  on(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
+  off(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
+}
 
 /** Readers by the names of their collections, such as what `createReaders` returns. */
 export type ReadingsByName = Iterable<readonly [name: string, reader: Readings]>;
@@ -62,6 +70,8 @@ export interface ReadAppOptions extends GuardOptions {
   /** How often an open watch is written to when nothing changes, in ms, so that proxies keep it
    * open. Default: 15 s. */
   readonly heartbeatMs?: number;
+  /** A page for people at `GET /`, read-only, with its data at `GET /v1/page`. Default: false. */
+  readonly page?: boolean;
 }
 
 /** Of lists, whose bytes are built anew for each; a single value is shared by all who read it. */
@@ -195,6 +205,7 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         ),
       };
       healthRoutes(scope, parts);
+      if (options.page) pageFiles(scope);
       await scope.register(async (guarded) => {
         const assertKeepsUp = await guard(guarded, options);
         statusRoute(guarded, parts, assertKeepsUp, refusalsOf(options));
@@ -207,6 +218,10 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
         }
         const usual = usualOf(readers);
         if (usual !== undefined) watchRoute(guarded, { ...more, reader: usual });
+        if (options.page) {
+          const shown = [...readers.values()];
+          pageRoute(guarded, { ...more, readers: shown, faults: parts.faults });
+        }
         const [first] = readers.values(); // it hurries the others
         if (first !== undefined) {
           readersRoute(guarded, { ...more, reader: first });

@@ -9,7 +9,7 @@
 import type { Registry } from 'prom-client';
 import type { Entry } from '../core/entry.js';
 import { assertKey } from '../core/key.js';
-import type { Page, RebaseReason } from '../core/position.js';
+import type { LogRow, Page, RebaseReason } from '../core/position.js';
 import {
   assertReached,
   needsWait,
@@ -55,8 +55,8 @@ export interface ReaderParts extends LiveParts, AuditSettings {
 }
 
 export interface ReaderEvents {
-  /** Rows changed: these keys' next reads see the log at `to` or later. */
-  change: [change: { keys: readonly string[]; from: number; to: number }];
+  /** Rows changed: these keys' next reads see the log at `to` or later. `rows` are the log's. */
+  change: [change: { keys: readonly string[]; from: number; to: number; rows: readonly LogRow[] }];
   /** The reader started again with empty caches; any key may have changed. */
   rebase: [rebase: { reason: RebaseReason }];
 }
@@ -271,7 +271,9 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   status(): ReaderStatus {
     const [ready, stale, pollFailures] = [this.ready, this.#isStale(), this.#loop.failures];
-    return { ready, stale, pollFailures, audit: this.#auditor.status, ...statusOf(this.#parts) };
+    const reads = { ...this.#metrics.hits };
+    const audit = this.#auditor.status;
+    return { ready, stale, pollFailures, reads, audit, ...statusOf(this.#parts) };
   }
 
   /** The answer of one load; an expired local entry when it fails.
@@ -350,13 +352,15 @@ export class Reader extends LiveReader<ReaderEvents> {
   }
 
   #listen(reconciler: Reconciler): void {
-    const { monotonicMs, staleAfterMs } = this.#parts;
+    const { table, monotonicMs, staleAfterMs } = this.#parts;
     reconciler.on('beat', () => {
       this.#stand({ staleAtMs: monotonicMs() + staleAfterMs - reconciler.ageMs() });
     });
     reconciler.on('page', (page: Page, keys: readonly string[]) => {
       const [from, to] = [page.from.version, page.to.version];
-      if (keys.length > 0) this.#tell('change', () => this.emit('change', { keys, from, to }));
+      const rows = page.rows.filter((row) => row.table === table);
+      if (keys.length > 0)
+        this.#tell('change', () => this.emit('change', { keys, from, to, rows }));
     });
     reconciler.on('rebase', (reason) => {
       this.#logging.rebased(reason, this.#local.applied.version);

@@ -151,6 +151,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return ageMs(this.#freshness, this.#options.now());
   }
 
+  /** How late A's newest heartbeat was here, by the clocks of both; undefined until one came. */
+  get lagMs(): number | undefined {
+    return this.#freshness?.lagMs;
+  }
+
   /** One turn. True when there is more to do at once.
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
   async turn(): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** How a reader stands, for people and dashboards. */
+import type { Tier } from '../core/reading.js';
 import type { LocalTier } from '../local/tier.js';
 import type { RedisTier } from '../redis/tier.js';
 import type { AuditStatus } from './auditor.js';
@@ -10,8 +11,13 @@ export interface ReaderStatus {
   readonly stale: boolean;
   readonly applied: number;
   readonly head: number;
+  /** How long ago, at most, it was complete. */
   readonly ageMs: number | null;
+  /** How late data center A's newest heartbeat was here, by the clocks of both. */
+  readonly lagMs: number | null;
   readonly pollFailures: number;
+  /** Reads answered since the start, by the tier that answered. */
+  readonly reads: Readonly<Record<Tier, number>>;
   readonly local: { entries: number; absences: number; bytes: number; fillsInFlight: number };
   readonly redis: {
     breaker: 'closed' | 'open' | 'half-open';
@@ -27,13 +33,15 @@ export function statusOf(parts: {
   readonly local: LocalTier<unknown>;
   readonly redis: RedisTier;
   readonly reconciler: Reconciler;
-}): Pick<ReaderStatus, 'applied' | 'head' | 'ageMs' | 'local' | 'redis'> {
+}): Pick<ReaderStatus, 'applied' | 'head' | 'ageMs' | 'lagMs' | 'local' | 'redis'> {
   const { local, redis, reconciler } = parts;
+  const { lagMs } = reconciler;
   const ageMs = reconciler.ageMs();
   return {
     applied: local.applied.version,
     head: reconciler.head,
     ageMs: Number.isFinite(ageMs) ? Math.round(ageMs) : null,
+    lagMs: lagMs === undefined ? null : Math.round(lagMs),
     local: {
       entries: local.entries,
       absences: local.absences,

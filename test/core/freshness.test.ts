@@ -55,6 +55,20 @@ test('an older beat, of a replica that lags, is no new calibration', () => {
   expect(ageMs(seen, { monotonicMs: 3_600, wallMs: 0 })).toBe(590);
 });
 
+test('a beat is as late as it was when it came, and the first one says nothing of that', () => {
+  const at = (wallMs: number) => ({ monotonicMs: wallMs, wallMs });
+  let seen = observeBeat(undefined, 1_000, at(1_900));
+  expect(seen.lagMs).toBeUndefined();
+  seen = observeBeat(seen, 1_000, at(1_950));
+  expect(seen.lagMs).toBeUndefined();
+  seen = observeBeat(seen, 2_000, at(2_030));
+  expect(seen.lagMs).toBe(30);
+  seen = observeBeat(seen, 2_000, at(2_900));
+  expect(seen.lagMs).toBe(30);
+  seen = observeBeat(seen, 3_000, at(2_990)); // the clock of A is ahead
+  expect(seen.lagMs).toBe(0);
+});
+
 test('delays stay within a tenth of the interval, and double up to their bound', () => {
   fc.assert(
     fc.property(

@@ -30,6 +30,7 @@ const long: ObservedChange = {
   key: `catalog/${'very/'.repeat(40)}long`,
   by: 'demo',
   served: [5.25, 'waiting', 119.6],
+  answers: [],
 };
 
 describe('the live view', () => {
@@ -53,7 +54,8 @@ describe('the live view', () => {
   });
 
   test('never sends what a key holds to the terminal as a command', () => {
-    const change: ObservedChange = { version: 9, key: 'a\u001b[2J\nb', by: 'you', served: [1] };
+    const key = 'a\u001b[2J\nb';
+    const change: ObservedChange = { version: 9, key, by: 'you', served: [1], answers: [] };
     expect(liveScreen(view(1, [change]), { columns: 80, rows: 24 }, plain)).toContain('a?[2J?b');
     expect(changeLine(change, latencies(1))).toContain('a?[2J?b by you  served after 1.0 ms');
   });

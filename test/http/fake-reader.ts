@@ -1,4 +1,5 @@
 /** A reader over a plain map, that remembers what it was asked. */
+import { EventEmitter } from 'node:events';
 import { Registry } from 'prom-client';
 import type { Announcement } from '../../src/core/announcement.js';
 import { Entry } from '../../src/core/entry.js';
@@ -7,6 +8,8 @@ import { type LogRow, type Position, positionOf } from '../../src/core/position.
 import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js';
 import type { Readings } from '../../src/http/read-app.js';
 import { type ChangedOptions, KeyChanges } from '../../src/reader/key-changes.js';
+import type { ReaderEvents } from '../../src/reader/reader.js';
+import type { ReaderStatus } from '../../src/reader/status.js';
 import { type Watch, Watches, type WatchOptions } from '../../src/reader/watch.js';
 
 export const HEAD = 42;
@@ -32,7 +35,7 @@ export const ANNOUNCEMENT: Announcement = {
   stale: false,
 };
 
-export class FakeReader implements Readings {
+export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
   readonly rows = new Map<string, { version: number; value: Buffer }>();
   readonly metrics = new Registry();
   readonly asked: ReadOptions[] = [];
@@ -40,6 +43,8 @@ export class FakeReader implements Readings {
   readonly keys: string[] = [];
   ready = true;
   stale = false;
+  /** Of its status, what is not as usual. */
+  state: Partial<ReaderStatus> = {};
   failure: Error | undefined;
   readonly hints: number[] = [];
   readonly resets: string[] = [];
@@ -71,17 +76,22 @@ export class FakeReader implements Readings {
     return this.holds && this.failure === undefined ? this.#reading(key, 'local') : undefined;
   }
 
+  /** In the log, as MySQL-B prints it. */
+  changedAt = '12:00';
+
   /** One page of changes of `keys`. */
   change(...keys: string[]): void {
+    const { changedAt } = this;
     const from = this.applied;
     const rows = keys.map((key, index) => {
-      return { version: from.version + 1 + index, table: 'configs', key, changedAt: '12:00' };
+      return { version: from.version + 1 + index, table: 'configs', key, changedAt };
     });
     this.log.push(...rows);
     const last = rows.at(-1);
     if (last !== undefined) this.applied = positionOf(last);
     this.watches.page({ from, to: this.applied, rows });
     this.changes.page(keys);
+    this.emit('change', { keys, from: from.version, to: this.applied.version, rows });
   }
 
   watch(prefix: string, options?: WatchOptions): Watch {
@@ -144,7 +154,9 @@ export class FakeReader implements Readings {
       applied: HEAD,
       head: this.ready ? HEAD : 0,
       ageMs: 5,
+      lagMs: 2,
       pollFailures: 3,
+      reads: { local: 0, redis: 0, mysql: 0 },
       local: { entries: 0, absences: 0, bytes: 0, fillsInFlight: 0 },
       redis: { breaker: 'closed', asked: 0, marks: [] },
       audit: {
@@ -156,6 +168,7 @@ export class FakeReader implements Readings {
         skipped: 0,
         lastAt: null,
       },
+      ...this.state,
     };
   }
 }

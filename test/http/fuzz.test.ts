@@ -38,5 +38,5 @@ async function register(server: FastifyInstance, name: string): Promise<void> {
   const reader = new FakeReader();
   for (const key of ['a', 'b', 'a/b', '%', '__proto__']) reader.put(key, `{"key":"${key}"}`);
   reader.put('c', 'not JSON');
-  await server.register(readApp, { reader, tokens: [TOKEN] });
+  await server.register(readApp, { reader, tokens: [TOKEN], page: true });
 }

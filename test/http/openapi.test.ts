@@ -12,6 +12,10 @@ import { FakeWriter } from './fake-writer.js';
 
 const apps = [
   ['read', (server: FastifyInstance, options = {}) => readOn(server, options)],
+  [
+    'read, with its page',
+    (server: FastifyInstance, options = {}) => readOn(server, { ...options, page: true }),
+  ],
   ['write', (server: FastifyInstance, options = {}) => writeOn(server, options)],
 ] as const;
 
@@ -32,7 +36,8 @@ describe.each(apps)('the document of the %s app', (name, register) => {
     const server = closing(createServer({ logLevel: 'silent' }));
     const routes: string[] = [];
     server.addHook('onRoute', ({ method, url, schema }) => {
-      if (schema?.hide) return; // those that say 405, which components.responses has
+      // Those that say 405, which components.responses has, and the parts of the page.
+      if (schema?.hide) return;
       for (const one of [method].flat()) routes.push(`${one} ${url.replace('*', '{key}')}`);
     });
     await register(server);
@@ -83,7 +88,7 @@ describe.each(apps)('the document of the %s app', (name, register) => {
     });
     const { document } = await Declared.of(closed); // asked for without a token
     for (const [path, operations] of Object.entries(document.paths)) {
-      const isOpen = /health|metrics|openapi/.test(path);
+      const isOpen = /health|metrics|openapi|^\/$/.test(path);
       for (const { security, responses } of Object.values(operations)) {
         expect(security).toEqual(isOpen ? [] : [{ token: [] }]);
         for (const status of [401, 429]) expect(status in responses).toBe(!isOpen);

@@ -62,6 +62,7 @@ describe.each(flavors)('the demo on %s', (flavor) => {
       mysqlB: ENDPOINT,
       redisB: { host: '127.0.0.1', port: expect.any(Number) },
       write: { url: expect.stringMatching(/^http:/), token: expect.any(String) },
+      page: expect.stringMatching(/^http:\/\/127\.0\.0\.1:/),
       read: Array(3).fill({ url: expect.stringMatching(/^http:/), pid: expect.any(Number) }),
     });
     expect(stage.mysqlA.port).not.toBe(stage.mysqlB.port);

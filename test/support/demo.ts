@@ -8,7 +8,7 @@ import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { StageDescription } from '../../src/demo/stage.js';
+import type { DemoDescription } from '../../src/cli/demo.js';
 import { until } from './until.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -45,7 +45,7 @@ export class Demo {
   }
 
   /** The line that `--json` prints when all is ready. */
-  async description(): Promise<StageDescription> {
+  async description(): Promise<DemoDescription> {
     await until('its first line', () => this.stdout.includes('\n') || this.exitCode !== undefined);
     return JSON.parse(this.stdout.split('\n')[0] || `"${this.stderr}"`);
   }
