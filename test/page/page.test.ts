@@ -125,7 +125,10 @@ describe.skipIf(!hasBrowser)('the page of a reader', { timeout: 120_000 }, () =>
   });
 
   test('tells of an audit that found something, and of Redis that is not asked', async () => {
-    const audit = { sampled: 50, checked: 48, mismatches: 2, repaired: 2, lastAt: Date.now() };
+    const audit = {
+      ...{ sampled: 50, checked: 48, mismatches: 2, repaired: 2 },
+      ...{ completed: 1, skipped: 0, lastAt: new Date().toISOString() },
+    };
     const marks = [{ bucket: 0, generation: 'g', version: 41 }];
     const state = { ...reader.state, redis: { breaker: 'open' as const, asked: 0, marks }, audit };
     reader.state = state;
