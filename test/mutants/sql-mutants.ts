@@ -48,8 +48,13 @@ export const sqlMutants: readonly Mutant[] = [
     file: LOG,
     find: 'WHERE c.version >= ? ORDER BY',
     replace: 'WHERE c.version > ? ORDER BY',
-    guarantees: [...WRONG_VALUES, 'available'],
-    budget: inSimulation('usual'),
+    guarantees: ['shows changes in order, the own row first, up to the limit'],
+    budget: {
+      by: 'contract',
+      test: 'test/contract/change-log.contract.test.ts',
+      only: 'the own row first',
+      seconds: 30,
+    },
   },
   {
     name: 'as-of-the-version-of-the-row',
