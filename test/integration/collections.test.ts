@@ -310,7 +310,8 @@ describe.each(flavors)('several collections on %s', (flavor) => {
 
   test('one that cannot be read keeps none of the others', async () => {
     const gone = { name: 'gone', table: 'never_there', key: 'id', value: 'value' };
-    readers = createReaders({ ...readerOptions(db), collections: [gone, ...collections] });
+    const urls = { b: db.b, redis: db.redis };
+    readers = createReaders({ ...readerOptions(urls), collections: [gone, ...collections] });
     onTestFinished(() => readers.stop());
     await readers.start(); // it learns of the table with the first read
     await insertAll('3');

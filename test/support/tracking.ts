@@ -37,7 +37,14 @@ export function collectionIn(printed: string): Collection {
   return collection;
 }
 
-/** Creates a table and tracks it. */
+/** The right for readers that the command printed. */
+export function grantIn(printed: string): string {
+  const [grant] = /GRANT SELECT ON .*(?=;$)/m.exec(printed) ?? [];
+  if (grant === undefined) throw new Error(`Expected a GRANT in ${printed}`);
+  return grant;
+}
+
+/** Creates a table and tracks it; readers may read it. */
 export async function tracked(
   url: string,
   { create, out, ...wish }: Tracking & { readonly create: string },
@@ -46,6 +53,7 @@ export async function tracked(
   await query(url, create);
   const printed = await written(url, folder, wish);
   await connected(url, (connection) => migrate(connection, { dir: folder }));
+  await query(url, grantIn(printed));
   return collectionIn(printed);
 }
 
