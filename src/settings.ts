@@ -422,7 +422,7 @@ export const SETTINGS = {
     env: 'COLLECTIONS',
     flag: 'collections',
     kind: 'collections',
-    commands: BOTH,
+    commands: ['write', 'read', 'verify'],
     help: 'tracked tables, as `name=table(key: value); ...`; without it, TABLE as `configs`',
   },
   writeTokens: {

@@ -1,13 +1,17 @@
 /** `tidemark verify`: compares Redis and each reader with MySQL-B, key by key. */
 
 import { SingleBar } from 'cli-progress';
+import type { Pool } from 'mysql2/promise';
 import pico from 'picocolors';
-import { collectionOf } from '../core/collection.js';
+import type { Announcement } from '../core/announcement.js';
+import type { Collection } from '../core/collection.js';
+import { parseCollections } from '../core/collections-text.js';
 import type { SettingsOf } from '../env.js';
 import { MysqlLog } from '../mysql/log.js';
 import { openPool } from '../mysql/pool.js';
 import { onRedis } from '../redis/on-redis.js';
 import { Roster } from '../redis/roster.js';
+import type { RedisClient } from '../redis/tier.js';
 import { printable } from '../terminal-text.js';
 import { type Verified, verify } from '../verify/verify.js';
 import { workOf } from '../verify/work.js';
@@ -20,11 +24,39 @@ export interface VerifyCommandOptions {
 const CONNECTIONS = 4;
 const TIMEOUT_MS = 30_000;
 
-/** @returns whether nothing differs */
+/** Collection by collection. @returns whether nothing differs */
 export async function verifyCommand({ settings, json }: VerifyCommandOptions): Promise<boolean> {
-  const { table, keyColumn, valueColumn, versionColumn, keyPrefix, redisBuckets } = settings;
+  const { table, keyColumn, valueColumn, versionColumn, keyPrefix } = settings;
   const names = { table, keyColumn, valueColumn, versionColumn };
   const pool = openPool(settings.mysqlBUrl, { connectionLimit: CONNECTIONS });
+  let isSound = true;
+  try {
+    await onRedis(settings.redisUrl, {}, async (client) => {
+      const readers = await new Roster({ client, prefix: keyPrefix }).read();
+      for (const collection of parseCollections(settings.collections, names)) {
+        const parts = { pool, client, collection, readers, settings };
+        const verified = await verifyOne(parts);
+        const { table } = collection;
+        process.stdout.write(json ? `${JSON.stringify(verified)}\n` : reportOf(table, verified));
+        isSound &&= verified.sound;
+      }
+    });
+    return isSound;
+  } finally {
+    await pool.end();
+  }
+}
+
+interface Parts {
+  readonly pool: Pool;
+  readonly client: RedisClient;
+  readonly collection: Collection;
+  readonly readers: readonly Announcement[];
+  readonly settings: SettingsOf<'verify'>;
+}
+
+async function verifyOne({ pool, collection, readers, client, settings }: Parts) {
+  const { keyPrefix, redisBuckets, readTokens } = settings;
   const bar = new SingleBar({
     format: 'comparing [{bar}] {percentage} %, {value} of {total}, {eta_formatted} left',
     stream: process.stderr,
@@ -34,22 +66,15 @@ export async function verifyCommand({ settings, json }: VerifyCommandOptions): P
     etaBuffer: 200,
   });
   try {
-    const verified = await onRedis(settings.redisUrl, {}, async (client) => {
-      const readers = await new Roster({ client, prefix: keyPrefix }).read();
-      if (process.stderr.isTTY) bar.start(await workOf(pool, table), 0);
-      return await verify({
-        ...{ client, names, keyPrefix, redisBuckets, token: settings.readTokens[0] },
-        log: new MysqlLog(pool, collectionOf(names), TIMEOUT_MS),
-        readers: readers.filter((reader) => reader.table === table),
-        onProgress: (steps) => bar.increment(steps),
-      });
+    if (process.stderr.isTTY) bar.start(await workOf(pool, collection.table), 0);
+    return await verify({
+      ...{ client, collection, keyPrefix, redisBuckets, token: readTokens[0] },
+      log: new MysqlLog(pool, collection, TIMEOUT_MS),
+      readers: readers.filter(({ table }) => table === collection.table),
+      onProgress: (steps) => bar.increment(steps),
     });
-    bar.stop();
-    process.stdout.write(json ? `${JSON.stringify(verified)}\n` : reportOf(table, verified));
-    return verified.sound;
   } finally {
     bar.stop();
-    await pool.end();
   }
 }
 

@@ -222,9 +222,9 @@ export const readApp = fastifyPlugin<ReadAppOptions>(
           const shown = [...readers.values()];
           pageRoute(guarded, { ...more, readers: shown, faults: parts.faults });
         }
+        readersRoute(guarded, { ...more, readers: [...readers.values()] });
         const [first] = readers.values(); // it hurries the others
         if (first !== undefined) {
-          readersRoute(guarded, { ...more, reader: first });
           await guarded.register(async (inner) => hintRoute(inner, { ...more, reader: first }));
         }
       });

@@ -6,7 +6,8 @@ import { problemResponses } from './problem.js';
 import type { Readings } from './read-app.js';
 
 export interface ReadersRouteOptions {
-  readonly reader: Pick<Readings, 'readers'>;
+  /** Of the app, one for each collection. */
+  readonly readers: readonly Pick<Readings, 'readers'>[];
   readonly assertKeepsUp: AssertKeepsUp;
   readonly refusals: readonly number[];
 }
@@ -71,12 +72,13 @@ const answer = {
 export function readersRoute(scope: FastifyInstance, options: ReadersRouteOptions): void {
   const schema = {
     operationId: 'readers',
-    summary: 'The readers of this table in this data center, as they told Redis',
+    summary: 'The readers of these tables in this data center, as they told Redis',
     response: { 200: answer, ...problemResponses([...options.refusals, 500, 503]) },
   };
   scope.get('/v1/readers', { schema }, async () => {
     options.assertKeepsUp();
-    return { readers: await options.reader.readers() };
+    const ofEach = await Promise.all(options.readers.map((reader) => reader.readers()));
+    return { readers: ofEach.flat() };
   });
   refuseOtherMethods(scope, ['/v1/readers'], ['GET', 'HEAD']);
 }

@@ -132,9 +132,9 @@ export class Marks {
     return marks.map((stored): JudgedMark => {
       const { bucket, mark } = stored;
       if (mark === undefined) return { stored, state: 'lost', reason: 'missing' };
-      if (askedIn(mark.generation) < this.#asked) return { stored, state: 'lost', reason: 'asked' };
       this.#versions.set(bucket, mark.position.version);
       this.#see(bucket, mark.generation);
+      if (askedIn(mark.generation) < this.#asked) return { stored, state: 'lost', reason: 'asked' };
       if (this.#givenUp.get(bucket) === mark.generation) {
         return { stored, state: 'lost', reason: 'audit' };
       }

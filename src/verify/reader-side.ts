@@ -17,6 +17,7 @@ export class NotAskedError extends TidemarkError {
 
 export interface ReaderSideOptions {
   readonly url: string;
+  readonly collection: string;
   readonly token: string | undefined;
 }
 
@@ -50,8 +51,9 @@ export class ReaderSide implements Side {
   /** The bytes of its list of these keys; undefined when that is more than one answer may hold.
    * @throws NotAskedError when it does not answer */
   async #ask(keys: readonly string[], minVersion: number): Promise<Buffer | undefined> {
-    const { url, token } = this.#options;
-    const target = `${url.replace(/\/$/, '')}/v1/configs?keys=${keys.map(encodeURIComponent)}`;
+    const { url, collection, token } = this.#options;
+    const base = `${url.replace(/\/$/, '')}/v1/${collection}`;
+    const target = `${base}?keys=${keys.map(encodeURIComponent)}`;
     const headers = {
       'tidemark-min-version': String(Math.max(1, minVersion)),
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),

@@ -6,8 +6,8 @@
  * keeps only counts and the first mismatches, so that its memory does not grow with the table.
  */
 import type { Announcement } from '../core/announcement.js';
+import type { Collection } from '../core/collection.js';
 import type { Entry } from '../core/entry.js';
-import type { TableNames } from '../core/table.js';
 import type { MysqlLog } from '../mysql/log.js';
 import type { RedisClient } from '../redis/tier.js';
 import { NotAskedError, ReaderSide } from './reader-side.js';
@@ -18,7 +18,7 @@ import { Truth, type TruthPage } from './truth.js';
 export interface VerifyOptions {
   readonly log: MysqlLog;
   readonly client: RedisClient;
-  readonly names: TableNames;
+  readonly collection: Collection;
   readonly keyPrefix: string;
   readonly redisBuckets: number;
   /** Those to ask. */
@@ -39,6 +39,7 @@ export interface Mismatch {
 }
 
 export interface Verified {
+  readonly collection: string;
   readonly sound: boolean;
   /** All that was committed up to here is covered. */
   readonly asOf: number;
@@ -99,14 +100,14 @@ class Verification {
   readonly #known = new Set<string>();
 
   constructor(options: VerifyOptions) {
-    const { log, client, names, keyPrefix: prefix, redisBuckets: buckets, token } = options;
-    const { table } = names;
+    const { log, client, collection, keyPrefix: prefix, redisBuckets: buckets, token } = options;
+    const { name, table } = collection;
     this.#options = options;
     this.#truth = new Truth(log, table);
     this.#redisSide = new RedisSide({ client, prefix, table, buckets });
     this.#redis = party('redis', this.#redisSide);
     this.#readers = options.readers.map(({ id, url }) => {
-      const side = new ReaderSide({ url: url ?? '', token });
+      const side = new ReaderSide({ url: url ?? '', collection: name, token });
       return { ...party(id, side), side, failure: url === undefined ? SILENT : null };
     });
   }
@@ -127,6 +128,7 @@ class Verification {
     };
     const parties = [this.#redis, ...this.#readers];
     return {
+      collection: this.#options.collection.name,
       sound: parties.every(({ mismatches }) => mismatches === 0),
       asOf,
       keys,

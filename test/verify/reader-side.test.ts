@@ -27,7 +27,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 function sideOf(token = 'a-token'): ReaderSide {
-  return new ReaderSide({ url: `${url}/`, token });
+  return new ReaderSide({ url: `${url}/`, collection: 'configs', token });
 }
 
 /** What MySQL-B says, the same as the reader. */
