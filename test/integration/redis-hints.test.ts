@@ -1,4 +1,4 @@
-/** Hints over each kind of Redis, by a user that has no more rights than README lists. */
+/** Hints over each kind of Redis, by a user that has no more rights than README and ops/ list. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { openRedis } from '../../src/redis/client.js';
 import { RedisHints } from '../../src/redis/hints.js';
 import { type RedisTopologyKind, startRedisTopology } from '../chaos/redis-topology.js';
+import { rightsIn } from '../support/acl.js';
 import { until } from '../support/until.js';
 
 const PASSWORD = 'secret';
@@ -17,12 +18,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What is given to each user in README, for readers, and for hints on top of that. */
+/** What a reader may do, and what README gives it for hints on top of that. */
 async function rights(): Promise<{ reader: string[]; hints: string[] }> {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, reader = ''] = /^ACL SETUSER ([^`]*)```/m.exec(readme) ?? [];
   const [hints = ''] = /&tidemark:[^`]*/.exec(readme) ?? [];
-  return { reader: reader.trim().split(/\s+/), hints: hints.split(' ') };
+  return { reader: await rightsIn('redis-readers.acl', PASSWORD), hints: hints.split(' ') };
 }
 
 function open(url: string, faults: string[] = []): RedisHints {

@@ -3,7 +3,7 @@
  * acknowledged: no answer is wrong, none goes back, none fails, and soon after the failover Redis is
  * used again, before anybody repairs anything.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -16,6 +16,7 @@ import {
   startRedisTopology,
   type TlsFiles,
 } from '../chaos/redis-topology.js';
+import { rightsIn } from '../support/acl.js';
 import { makeCertificates } from '../support/certificates.js';
 import { readable } from '../support/checker.js';
 import { createDatabase, flavors, type TestDatabase } from '../support/data-centers.js';
@@ -283,14 +284,4 @@ async function connectsTo(url: string): Promise<string> {
   } finally {
     client.disconnect();
   }
-}
-
-/** The user in a file of ops/ and its rights, as ACL SETUSER takes them, with another password. */
-async function rightsIn(file: string, password: string): Promise<string[]> {
-  const text = await readFile(new URL(`../../ops/${file}`, import.meta.url), 'utf8');
-  const [line = '', ...others] = text.trim().split('\n');
-  expect(others, 'one user').toEqual([]);
-  const [directive, ...rights] = line.split(' ');
-  expect(directive).toBe('user');
-  return rights.map((word) => (word === '>secret' ? `>${password}` : word));
 }

@@ -1,5 +1,5 @@
-/** Readers find each other in each kind of Redis, by a user that has no more rights than README lists. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+/** Readers find each other in each kind of Redis, by a user that has no more rights than ops/ lists. */
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
@@ -9,6 +9,7 @@ import { Roster } from '../../src/redis/roster.js';
 import type { RedisClient } from '../../src/redis/tier.js';
 import { type RedisTopologyKind, startRedisTopology } from '../chaos/redis-topology.js';
 import { ANNOUNCEMENT } from '../http/fake-reader.js';
+import { rightsIn } from '../support/acl.js';
 import { createDatabase, flavors, type TestDatabase } from '../support/data-centers.js';
 import { metricOf, startReader, taken } from '../support/readers.js';
 import { until } from '../support/until.js';
@@ -30,12 +31,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function readerRights(): Promise<string[]> {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, rights = ''] = /^ACL SETUSER ([^`]*)```/m.exec(readme) ?? [];
-  return rights.trim().split(/\s+/);
-}
-
 async function open(url: string): Promise<{ client: RedisClient; roster: Roster }> {
   const client = openRedis(url, () => undefined);
   onTestFinished(() => client.disconnect());
@@ -51,7 +46,7 @@ describe('readers', () => {
   test.each<RedisTopologyKind>(['standalone', 'sentinel', 'cluster'])(
     'see each other on %s, also after a failover',
     async (kind) => {
-      const args = ['--user', ...(await readerRights())];
+      const args = ['--user', ...(await rightsIn('redis-readers.acl'))];
       const redis = await startRedisTopology({ kind, folder: join(folder, kind), args });
       onTestFinished(() => redis.stop());
       const url = redis.url({ user: 'tidemark_reader', password: 'secret' });

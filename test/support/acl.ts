@@ -1,0 +1,11 @@
+/** The rights in Redis that ops/ gives to an account. */
+import { readFile } from 'node:fs/promises';
+
+/** The words after `user` of the one line of a file in ops/, with another password. */
+export async function rightsIn(file: string, password = 'secret'): Promise<string[]> {
+  const text = await readFile(new URL(`../../ops/${file}`, import.meta.url), 'utf8');
+  const [line = '', ...others] = text.trim().split('\n');
+  const [directive, ...rights] = line.split(' ');
+  if (others.length > 0 || directive !== 'user') throw new Error(`Expected one user in ${file}`);
+  return rights.map((word) => (word === '>secret' ? `>${password}` : word));
+}
