@@ -123,14 +123,16 @@ describe.each(flavors)('a reader on %s', (flavor) => {
   test('tells of changes, with their keys and versions, after it evicted them', async () => {
     const reader = await startReader(db);
     const from = await taken(db.a, [reader]);
-    const heard: { keys: readonly string[]; from: number; to: number; held: boolean }[] = [];
+    const heard: object[] = [];
     await reader.get('a');
-    reader.on('change', (change) => {
-      heard.push({ ...change, held: reader.peek('a') !== undefined });
+    reader.on('change', ({ rows, ...change }) => {
+      const versions = rows.map(({ version }) => version);
+      heard.push({ ...change, versions, held: reader.peek('a') !== undefined });
     });
     await put({ a: '10' }); // a REPLACE of a row: an insert and a delete in the log
     await taken(db.a, [reader]);
-    expect(heard).toEqual([{ keys: ['a'], from, to: from + 2, held: false }]);
+    const versions = [from + 1, from + 2];
+    expect(heard).toEqual([{ keys: ['a'], from, to: from + 2, versions, held: false }]);
   });
 
   test("replaces what it holds at once with onChange 'refresh'", async () => {
