@@ -142,9 +142,11 @@ export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
     return { asOf: HEAD, readings, next: keys.length > limit ? page.at(-1) : undefined };
   }
 
+  announced: Awaited<ReturnType<Readings['readers']>> = [ANNOUNCEMENT];
+
   async readers(): ReturnType<Readings['readers']> {
     if (this.failure !== undefined) throw this.failure;
-    return [ANNOUNCEMENT];
+    return this.announced;
   }
 
   status(): ReturnType<Readings['status']> {

@@ -76,7 +76,6 @@ const page = object({
     bars: { ...list(integer), description: 'Up to each end; one more over the last' },
   }),
   changes: { ...list(change), description: 'The newest first' },
-  hasRoster: { type: 'boolean', description: 'Whether GET /v1/readers knows of all readers' },
 });
 
 /** What needs a token where the app has some. */
@@ -109,7 +108,6 @@ export function pageRoute(scope: FastifyInstance, options: PageRouteOptions): vo
       reasons: faults(),
       latency: latencyOf(recent.slots),
       changes: recent.changes,
-      hasRoster: scope.hasRoute({ method: 'GET', url: `${scope.prefix}/v1/readers` }),
     };
   });
   refuseOtherMethods(scope, ['/v1/page'], ['GET', 'HEAD']);

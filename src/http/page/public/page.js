@@ -23,7 +23,7 @@ let spoken = { word: '', version: 0, atMs: 0 };
 const feed = new Feed({
   ask: async () => {
     const answer = await ask('v1/page');
-    if (answer.hasRoster) await askForReaders();
+    await askForReaders();
     return answer;
   },
   onAnswer: show,
@@ -58,7 +58,7 @@ function lately({ nowMs, status: { reads } }) {
   );
 }
 
-/** Without an answer there is still this one to show. */
+/** Without an answer (the roster is in Redis) there is still this one to show. */
 async function askForReaders() {
   if (performance.now() - rosterAskedAtMs < READERS_EVERY_MS) return;
   rosterAskedAtMs = performance.now();

@@ -6,7 +6,12 @@ import { sum } from './view.js';
 /** @param roster what GET /v1/readers answered; undefined where it did not */
 export function showReaders(roster, { status }) {
   const readers = Array.isArray(roster?.readers) ? roster.readers : [thisOne(status)];
-  say(byId('readers-note'), roster === undefined ? 'This reader knows of no others.' : '');
+  say(
+    byId('readers-note'),
+    roster === undefined
+      ? 'The list of all readers, which is in Redis, cannot be had. This is the one you look at.'
+      : '',
+  );
   byId('readers-note').hidden = roster !== undefined;
   fillRows(byId('readers'), readers, {
     keyOf: ({ id }) => id,
