@@ -169,7 +169,7 @@ export const localMutants: readonly Mutant[] = [
     name: 'foreign-flights-land',
     wrong: 'a load from a history that is no more is cached when its as-of is high enough',
     file: TIER,
-    find: '      flight.foreign ||= rewritten;\n',
+    find: '      flight.foreign ||= areFlightsForeign;\n',
     replace: '',
     guarantees: WRONG_VALUES,
     budget: inSimulation('small', { faults: ['topology'] }),
