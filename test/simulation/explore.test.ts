@@ -88,7 +88,9 @@ describe('the exploration finds what it is there for', () => {
 
   test('an entry that no mark vouches for (R2 taken out)', async () => {
     rules.r2 = false;
-    expect(await firstViolation({ ...search, setting: usual })).toMatch(/honest|monotonic|prompt/);
+    expect(await firstViolation({ ...search, setting: usual })).toMatch(
+      /honest|monotonic|prompt|resurrected/,
+    );
   });
 
   test('a fill that lands after its key changed (R3 taken out)', async () => {
