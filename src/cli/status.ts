@@ -84,7 +84,7 @@ async function watch(look: () => Promise<FleetView>): Promise<void> {
       rows: Math.max(1, (stdout.rows || 24) - 1),
     };
     update(statusScreen(view, size, pico));
-    await delay(AGAIN_AFTER_MS, undefined, { signal: ending.signal }).catch(() => undefined);
+    await delay(AGAIN_AFTER_MS, undefined, { signal: ending.signal }).catch(() => undefined); // the loop ends
     if (ending.signal.aborted) break;
     view = await look().catch((error: unknown) => withProblem(view, error));
   }

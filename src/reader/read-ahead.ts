@@ -48,7 +48,7 @@ export class ReadAhead {
       const verdict = decide(from, shown);
       return verdict.kind === 'page' ? this.pages.load(verdict.page) : undefined;
     });
-    loaded.catch(() => undefined);
+    loaded.catch(() => undefined); // told to the turn that wants it, if one does
     this.#next = { from, snapshot, loaded };
   }
 

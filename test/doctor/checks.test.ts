@@ -170,7 +170,7 @@ const BREAKS: readonly Break[] = [
     'a user without rights',
     withRedis({ refused: new Map([['EVAL', 'NOPERM']]) }),
     ['Redis', 'commands', 'fault'],
-    /ACL forbids EVAL.*README/,
+    /ACL forbids EVAL.*redis-readers\.acl/,
   ],
   [
     'a user that may not see INFO',

@@ -24,7 +24,7 @@ const FULL = 0.9;
 /** Readers; more are counted. */
 const MOST_NAMED = 5;
 
-const ACL_REMEDY = 'ACL SETUSER as in the README ("Settings", Redis)';
+const ACL_REMEDY = 'ACL SETUSER with the rights in ops/redis-readers.acl';
 const REFUSALS = new Map<string, readonly [cause: string, remedy: string]>([
   ['NOPERM', ["this user's ACL forbids", ACL_REMEDY]],
   [

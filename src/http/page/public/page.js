@@ -62,7 +62,7 @@ function lately({ nowMs, status: { reads } }) {
 async function askForReaders() {
   if (performance.now() - rosterAskedAtMs < READERS_EVERY_MS) return;
   rosterAskedAtMs = performance.now();
-  roster = await ask('v1/readers').catch(() => undefined);
+  roster = await ask('v1/readers').catch(() => undefined); // then this reader alone is shown
 }
 
 function showFault(error) {
