@@ -181,11 +181,6 @@ export class LocalTier<T> {
     return entry;
   }
 
-  /** The keys of `keys` that are held here. */
-  held(keys: readonly string[]): string[] {
-    return keys.filter((key) => this.#values.has(key) || this.#absences.has(key));
-  }
-
   /** Takes in a page: its keys changed at or before `to`. */
   evict(keys: readonly string[], to: Position): void {
     for (const key of keys) {
@@ -198,13 +193,13 @@ export class LocalTier<T> {
     this.sightings.confirm(to.version);
   }
 
-  /** Puts back an entry that a page evicted (`onChange: 'refresh'`), unless a newer one is here, or
-   * was, and has been pushed out. */
-  refresh(key: string, entry: Entry): void {
-    const held = this.getExpired(key);
-    const mayReplace =
-      held === undefined ? mayCache(entry.asOf, this.requiredAsOf) : held.asOf < entry.asOf;
-    if (mayReplace) this.#set(key, entry);
+  /** Replaces the entry of a key by what its change brought (`onChange: 'refresh'`), unless none is
+   * held, or one that is as new. @returns whether it did */
+  refresh(key: string, entry: Entry): boolean {
+    const held = this.peek(key);
+    if (held === undefined || held.asOf >= entry.asOf) return false;
+    this.#set(key, entry);
+    return true;
   }
 
   /** Forgets one key, and what is in flight for it. */

@@ -24,7 +24,7 @@ import type { LocalTier } from '../local/tier.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { type JudgedMark, Marks } from './marks.js';
-import { laggingReplica, PageLoader } from './page-loader.js';
+import { type LoadedPage, laggingReplica, PageLoader } from './page-loader.js';
 import { ReadAhead } from './read-ahead.js';
 
 export interface ReconcilerOptions {
@@ -200,7 +200,9 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   }
 
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
-   * other instances have applied already is only evicted. */
+   * other instances have applied already is only evicted. What is to be replaced rather than evicted
+   * is so at once: it was read from MySQL-B, like any answer ahead of the position, and waits for no
+   * Redis. */
   async #takePage(whole: Page, judged: readonly JudgedMark[], head: number): Promise<void> {
     const due = judged
       .filter(({ state }) => state === 'in-step')
@@ -211,18 +213,18 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       ? await this.#ahead.load(whole)
       : { page: whole, entries: new Map<string, Entry>() };
     if (due.length > 0 && loaded.page.to.version < head) this.#ahead.go(loaded.page.to);
+    if (this.#options.onChange === 'refresh') this.#refresh(loaded);
     await this.#marks.apply(due, loaded);
 
     const keys = this.#pages.keysOf(loaded.page);
-    const held = this.#options.onChange === 'refresh' ? this.#local.held(keys) : [];
     this.#local.evict(keys, loaded.page.to);
-    for (const key of held) {
-      const entry = loaded.entries.get(key);
-      if (entry === undefined) continue;
-      this.#local.refresh(key, entry);
-      this.emit('refresh', key, entry);
-    }
     this.emit('page', loaded.page, keys);
+  }
+
+  #refresh({ entries }: LoadedPage): void {
+    for (const [key, entry] of entries) {
+      if (this.#local.refresh(key, entry)) this.emit('refresh', key, entry);
+    }
   }
 
   /** Whether the log denies what answers ahead of the position have seen. */

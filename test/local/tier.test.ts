@@ -216,21 +216,19 @@ describe('a page', () => {
     expect(tier.get('a')).toBeUndefined();
   });
 
-  test('refreshes nothing with what is older than an answer that was pushed out', () => {
-    // b, read at 8, is pushed out by the refresh of a; the page's own b was read at 7
-    tier = small({ maxEntries: 1 });
-    fill('b', value(8));
-    tier.evict(['a', 'b'], at(6));
-    tier.refresh('a', value(7));
-    tier.refresh('b', value(7));
-    expect(tier.get('b')).toBeUndefined();
+  test('refreshes what is held, and a page keeps it', () => {
+    fill('a', value(3));
+    expect(tier.refresh('a', value(6))).toBe(true);
+    tier.evict(['a'], at(5));
+    expect(tier.get('a')?.asOf).toBe(6);
   });
 
-  test('refreshes what was held, but not over something newer', () => {
+  test('refreshes nothing that is not held, nor by something older', () => {
     fill('a', value(9));
-    tier.evict(['a'], at(5));
-    tier.refresh('a', value(6));
+    expect(tier.refresh('a', value(6))).toBe(false);
+    expect(tier.refresh('b', value(6))).toBe(false);
     expect(tier.get('a')?.asOf).toBe(9);
+    expect(tier.get('b')).toBeUndefined();
   });
 });
 
