@@ -422,7 +422,7 @@ export const SETTINGS = {
     env: 'COLLECTIONS',
     flag: 'collections',
     kind: 'collections',
-    commands: ['write', 'read', 'verify'],
+    commands: ['write', 'read', 'doctor', 'status', 'verify', 'rebase'],
     help: 'tracked tables, as `name=table(key: value); ...`; without it, TABLE as `configs`',
   },
   writeTokens: {

@@ -1,5 +1,6 @@
 /** `tidemark doctor`: says what is wrong with a system, and how to put it right. */
 import pico from 'picocolors';
+import { parseCollections } from '../core/collections-text.js';
 import { examineSystem } from '../doctor/doctor.js';
 import { countsOf, reportJson, reportText } from '../doctor/report.js';
 import type { SettingsOf } from '../env.js';
@@ -25,10 +26,9 @@ export async function doctorCommand(options: DoctorCommandOptions): Promise<bool
       'Expected at least one of MYSQL_A_URL, MYSQL_B_URL and REDIS_URL, got none',
     ]);
   }
-  const { table, keyColumn, valueColumn, versionColumn } = settings;
   const findings = await examineSystem({
     ...{ mysqlAUrl, mysqlBUrl, redisUrl },
-    settings: { ...settings, names: { table, keyColumn, valueColumn, versionColumn } },
+    settings: { ...settings, collections: parseCollections(settings.collections, settings) },
   });
   const columns = Math.min(process.stdout.columns ?? DEFAULT_COLUMNS, MOST_COLUMNS);
   print(json ? reportJson(findings) : reportText(findings, columns, pico));

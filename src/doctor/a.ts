@@ -1,15 +1,15 @@
 /** The facts of MySQL-A. */
 import type { Connection } from 'mysql2/promise';
-import type { TableNames } from '../core/table.js';
+import type { Collection } from '../core/collection.js';
 import { mysqlCodeOf } from '../mysql/fault.js';
 import type { SourceFacts } from './facts.js';
 import { collectServer, isDenied, select } from './server.js';
 
 export async function collectSource(
   connection: Connection,
-  names: TableNames,
+  collections: readonly Collection[],
 ): Promise<SourceFacts> {
-  const server = await collectServer(connection, names);
+  const server = await collectServer(connection, collections);
   return { ...server, binlogFilters: await collectBinlogFilters(connection, server.flavor) };
 }
 

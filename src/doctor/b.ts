@@ -1,6 +1,6 @@
 /** The facts of MySQL-B: those of any server, and how it follows its source. */
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import type { TableNames } from '../core/table.js';
+import type { Collection } from '../core/collection.js';
 import { mysqlCodeOf } from '../mysql/fault.js';
 import type { Channel, ReplicaFacts, Seen, ServerFacts } from './facts.js';
 import type { Filters } from './filters.js';
@@ -8,9 +8,9 @@ import { collectServer, isDenied, select } from './server.js';
 
 export async function collectReplica(
   connection: Connection,
-  names: TableNames,
+  collections: readonly Collection[],
 ): Promise<ReplicaFacts> {
-  const server = await collectServer(connection, names);
+  const server = await collectServer(connection, collections);
   const status = await collectStatus(connection, server.flavor);
   if ('lacking' in status) {
     return { ...server, channels: status, filters: filtersOfVariables(server) ?? status };

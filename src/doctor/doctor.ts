@@ -96,15 +96,15 @@ class Examination {
 
   async collect(): Promise<Facts> {
     const { settings, mysqlAUrl, mysqlBUrl, redisUrl, patienceMs = PATIENCE_MS } = this.options;
-    const { names } = settings;
+    const { collections } = settings;
     const migrations = await readMigrations();
     const onA = await this.#reach('MySQL-A', 'MYSQL_A_URL', mysqlAUrl, async (url) => {
       const connection = await this.#connect(url);
-      return { connection, facts: await collectSource(connection, names) };
+      return { connection, facts: await collectSource(connection, collections) };
     });
     const onB = await this.#reach('MySQL-B', 'MYSQL_B_URL', mysqlBUrl, async (url) => {
       const connection = await this.#connect(url);
-      return { connection, facts: await collectReplica(connection, names) };
+      return { connection, facts: await collectReplica(connection, collections) };
     });
     const [a, b] = [onA?.facts, onB?.facts];
     const canCompare = onA && onB && a?.log !== undefined && b?.log !== undefined;

@@ -1,8 +1,8 @@
 /** What is known of the servers: plain data, collected by a.ts, b.ts, hop.ts and redis.ts. */
 import type { Announcement } from '../core/announcement.js';
+import type { Collection } from '../core/collection.js';
 import type { Mark } from '../core/mark.js';
 import type { LedgerRow, Migration } from '../core/migration-plan.js';
-import type { TableNames } from '../core/table.js';
 import type { Filters } from './filters.js';
 import type { Grants } from './grants.js';
 
@@ -21,7 +21,8 @@ export interface Facts {
 }
 
 export interface DoctorSettings {
-  readonly names: TableNames;
+  /** At least one. */
+  readonly collections: readonly Collection[];
   readonly keyPrefix: string;
   readonly redisBuckets: number;
   readonly staleAfterMs: number;
@@ -39,12 +40,10 @@ export interface ServerFacts {
   readonly variables: ReadonlyMap<string, string>;
   readonly grants: Grants;
   readonly clock: ClockFacts;
-  /** By the name of the table: Tidemark's two, and the tracked one. */
+  /** By the name of the table: Tidemark's two, and the tracked ones. */
   readonly tables: ReadonlyMap<string, TableState>;
-  /** Undefined when there is no such table or column, or it may not be seen. */
-  readonly keyCollation: Collation | undefined;
-  readonly triggers: Seen<readonly Trigger[]>;
-  readonly cascades: Seen<readonly Cascade[]>;
+  /** By the name of the table. */
+  readonly tracked: ReadonlyMap<string, TrackedFacts>;
   readonly ledger: Seen<readonly LedgerRow[]>;
   /** Undefined when its tables are missing, empty or may not be read. */
   readonly log: LogFacts | undefined;
@@ -61,6 +60,14 @@ export interface ReplicaFacts extends ServerFacts {
   readonly filters: Seen<readonly Filters[]>;
 }
 
+/** What concerns one tracked table. */
+export interface TrackedFacts {
+  /** By key column; without those that there are not, or that may not be seen. */
+  readonly keyCollations: ReadonlyMap<string, KeyCollation>;
+  readonly triggers: Seen<readonly Trigger[]>;
+  readonly cascades: Seen<readonly Cascade[]>;
+}
+
 /** `columns`: the table is there without a column that is needed. */
 export type TableAccess = 'readable' | 'denied' | 'missing' | 'columns';
 
@@ -69,7 +76,7 @@ export interface TableState {
   readonly engine: string | undefined;
 }
 
-export interface Collation {
+export interface KeyCollation {
   readonly name: string;
   /** Whether trailing spaces count. */
   readonly noPad: boolean;
@@ -82,7 +89,7 @@ export interface Trigger {
   readonly body: string;
 }
 
-/** A foreign key of the tracked table that changes its rows without firing triggers. */
+/** A foreign key of a tracked table that changes its rows without firing triggers. */
 export interface Cascade {
   readonly constraint: string;
   /** Such as `ON DELETE CASCADE`. */
@@ -139,9 +146,9 @@ export interface RedisFacts {
   readonly cluster: ReadonlyMap<string, string> | undefined;
   /** The first words of the errors that a reader's commands were answered with, such as `NOPERM`. */
   readonly refused: ReadonlyMap<string, string>;
-  /** By bucket; undefined where there is none. */
-  readonly marks: readonly (Mark | undefined)[];
-  /** Those who say that they run: of this table. */
+  /** By the name of the tracked table, then by bucket; undefined where there is none. */
+  readonly marks: ReadonlyMap<string, readonly (Mark | undefined)[]>;
+  /** Those who say that they run, of any table. */
   readonly readers: readonly Announcement[];
   /** The head of MySQL-B that the marks were given time to reach; undefined without MySQL-B. */
   readonly headB: number | undefined;

@@ -4,6 +4,7 @@
  * A check is declared, not programmed: which servers' facts it reads, and a pure function that
  * judges them. A server that no URL was given for, or that cannot be reached, leaves its checks out.
  */
+import type { Collection } from '../core/collection.js';
 import type { Facts } from './facts.js';
 
 /** `fault`: readers are or will be wrong, late or down. `unknown`: not to be seen from here. */
@@ -24,6 +25,8 @@ export interface Finding extends Verdict {
   readonly check: string;
   /** Of which host of MySQL-B, when there are several. */
   readonly host?: string;
+  /** Of which collection, when there are several. */
+  readonly collection?: string;
 }
 
 export type Side = 'a' | 'b' | 'redis';
@@ -35,7 +38,7 @@ export interface Check {
   readonly place: Place;
   readonly name: string;
   readonly reads: readonly Side[];
-  readonly judge: (facts: Facts) => Verdict;
+  readonly judge: (facts: Facts) => readonly (Verdict & Pick<Finding, 'collection'>)[];
 }
 
 /** A check that is asked only when all of `reads` are there. */
@@ -45,14 +48,33 @@ export function check<S extends Side>(
   reads: readonly S[],
   judge: (facts: FactsOf<S>) => Verdict,
 ): Check {
-  return { place, name, reads, judge: (facts) => judge(facts as FactsOf<S>) }; // see `examine`
+  return { place, name, reads, judge: (facts) => [judge(facts as FactsOf<S>)] }; // see `examine`
+}
+
+/** A check that is asked of each collection. */
+export function checkEach<S extends Side>(
+  place: Place,
+  name: string,
+  reads: readonly S[],
+  judge: (facts: FactsOf<S>, collection: Collection) => Verdict,
+): Check {
+  const judgeEach: Check['judge'] = (facts) => {
+    const { collections } = facts.settings;
+    return collections.map((collection) => ({
+      ...(collections.length > 1 ? { collection: collection.name } : {}),
+      ...judge(facts as FactsOf<S>, collection), // see `examine`
+    }));
+  };
+  return { place, name, reads, judge: judgeEach };
 }
 
 /** The findings of all checks whose facts are there, in their order. */
 export function examine(checks: readonly Check[], facts: Facts): Finding[] {
   return checks
     .filter(({ reads }) => reads.every((side) => facts[side] !== undefined))
-    .map(({ place, name, judge }) => ({ place, check: name, ...judge(facts) }));
+    .flatMap(({ place, name, judge }) =>
+      judge(facts).map((verdict) => ({ place, check: name, ...verdict })),
+    );
 }
 
 export function ok(cause: string): Verdict {

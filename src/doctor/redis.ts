@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
+import type { Collection } from '../core/collection.js';
 import { decodeMark, type Mark } from '../core/mark.js';
 import { firstWords, onRedis } from '../redis/on-redis.js';
 import { Roster } from '../redis/roster.js';
@@ -57,7 +58,7 @@ async function collectFallenCluster(options: CollectRedisOptions): Promise<Redis
         nodes: await collectNodes(client),
         cluster: parseInfo(String(await client.cluster('INFO'))),
         refused: new Map(['MGET', 'SET', 'EVAL'].map((command) => [command, 'CLUSTERDOWN'])),
-        marks: [],
+        marks: new Map(),
         readers: [],
         headB: options.headB,
         fingerprints: new Map(),
@@ -75,14 +76,14 @@ async function collect(
   options: CollectRedisOptions,
 ): Promise<RedisFacts> {
   const { headB, fingerprintAt } = options;
-  const key = `${tagOf(options.settings, 0)}:doctor`;
+  const { collections, keyPrefix } = options.settings;
+  const key = `${tagOf(options.settings, collections[0]?.table ?? '', 0)}:doctor`;
   const refused = await collectRefusals(readingTrials(client, key));
-  const marks = refused.has('MGET') ? [] : await collectMarks(client, options);
-  const roster = new Roster({ client, prefix: options.settings.keyPrefix });
-  const announced = refused.has('MGET') ? [] : await roster.read();
-  const readers = announced.filter(({ table }) => table === options.settings.names.table);
+  const marks = refused.has('MGET') ? new Map() : await collectMarks(client, options);
+  const roster = new Roster({ client, prefix: keyPrefix });
+  const readers = refused.has('MGET') ? [] : await roster.read();
   const fingerprints = new Map<number, string>();
-  for (const version of new Set(marks.flatMap((mark) => mark?.position.version ?? []))) {
+  for (const version of new Set(all(marks).map(({ position }) => position.version))) {
     const fingerprint = await fingerprintAt(version);
     if (fingerprint !== undefined) fingerprints.set(version, fingerprint);
   }
@@ -141,27 +142,33 @@ async function collectRefusals(trials: readonly Trial[]): Promise<Map<string, st
   return refused;
 }
 
+type Marks = RedisFacts['marks'];
+
 async function collectMarks(
   client: RedisClient,
   { settings, headB, patienceMs }: CollectRedisOptions,
-): Promise<(Mark | undefined)[]> {
+): Promise<Marks> {
   const endMs = performance.now() + patienceMs;
-  const keys = Array.from(
-    { length: settings.redisBuckets },
-    (_, bucket) => `${tagOf(settings, bucket)}:mark`,
-  );
+  const buckets = Array.from({ length: settings.redisBuckets }, (_, bucket) => bucket);
+  const markAt = async (table: string, bucket: number): Promise<Mark | undefined> =>
+    decodeMark((await client.mget(`${tagOf(settings, table, bucket)}:mark`))[0] ?? '');
+  const marksOf = async ({ table }: Collection) =>
+    [table, await Promise.all(buckets.map((bucket) => markAt(table, bucket)))] as const;
   for (;;) {
-    const texts = await Promise.all(keys.map(async (key) => (await client.mget(key))[0]));
-    const marks = texts.map((text) => decodeMark(text ?? ''));
-    const isBehind = marks.some((mark) => mark && mark.position.version < (headB ?? 0));
+    const marks = new Map(await Promise.all(settings.collections.map(marksOf)));
+    const isBehind = all(marks).some(({ position }) => position.version < (headB ?? 0));
     if (!isBehind || performance.now() > endMs) return marks;
     await delay(AGAIN_AFTER_MS);
   }
 }
 
-function tagOf({ keyPrefix, names, redisBuckets }: DoctorSettings, bucket: number): string {
+function all(marks: Marks): Mark[] {
+  return [...marks.values()].flat().filter((mark) => mark !== undefined);
+}
+
+function tagOf({ keyPrefix, redisBuckets }: DoctorSettings, table: string, bucket: number): string {
   const division = redisBuckets === 1 ? '' : `/${redisBuckets}`;
-  return `${keyPrefix}:{${names.table}:${bucket}${division}}`;
+  return `${keyPrefix}:{${table}:${bucket}${division}}`;
 }
 
 function parseInfo(text: string): Map<string, string> {

@@ -42,8 +42,8 @@ export function reportText(findings: readonly Finding[], columns: number, colors
 }
 
 function linesOf(finding: Finding, checkColumns: number, columns: number, colors: Colors) {
-  const { severity, check, host, remedy } = finding;
-  const cause = host === undefined ? finding.cause : `${host}: ${finding.cause}`;
+  const { severity, check, host, collection, remedy } = finding;
+  const cause = [host, collection, finding.cause].filter((part) => part !== undefined).join(': ');
   const indent = 2 + WORD_COLUMNS + checkColumns;
   const room = Math.max(LEAST_COLUMNS, columns - indent);
   const paint = {

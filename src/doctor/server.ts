@@ -3,10 +3,20 @@
  * account may not see becomes the name of the right that would show it.
  */
 import type { Connection, RowDataPacket } from 'mysql2/promise';
-import { quoteIdentifier, type TableNames } from '../core/table.js';
+import type { Collection } from '../core/collection.js';
+import { quoteIdentifier } from '../core/table.js';
 import { mysqlCodeOf } from '../mysql/fault.js';
 import { readLedger } from '../mysql/ledger.js';
-import type { Cascade, ClockFacts, LogFacts, Seen, ServerFacts, TableState } from './facts.js';
+import type {
+  Cascade,
+  ClockFacts,
+  KeyCollation,
+  LogFacts,
+  Seen,
+  ServerFacts,
+  TableState,
+  TrackedFacts,
+} from './facts.js';
 import { type Grants, holds, parseGrants } from './grants.js';
 
 const CLOCK_SAMPLES = 3;
@@ -32,7 +42,7 @@ export async function select(
 /** @throws what mysql2 throws when the server goes away */
 export async function collectServer(
   connection: Connection,
-  names: TableNames,
+  collections: readonly Collection[],
 ): Promise<ServerFacts> {
   const [who] = await select(
     connection,
@@ -43,8 +53,16 @@ export async function collectServer(
   const grants = parseGrants(
     (await select(connection, 'SHOW GRANTS')).map((row) => String(Object.values(row)[0])),
   );
-  const tables = await collectTables(connection, database, names);
+  const tables = await collectTables(connection, database, collections);
   const flavor = /mariadb/i.test(version) ? 'mariadb' : 'mysql';
+  const tracked = new Map<string, TrackedFacts>();
+  for (const { table, keyColumns } of collections) {
+    tracked.set(table, {
+      keyCollations: await collectKeyCollations(connection, table, keyColumns),
+      triggers: await collectTriggers(connection, grants, database, table),
+      cascades: await collectCascades(connection, flavor, grants, database, table),
+    });
+  }
   return {
     flavor,
     version,
@@ -54,9 +72,7 @@ export async function collectServer(
     grants,
     clock: await collectClock(connection),
     tables,
-    keyCollation: await collectKeyCollation(connection, names),
-    triggers: await collectTriggers(connection, grants, database, names.table),
-    cascades: await collectCascades(connection, flavor, grants, database, names.table),
+    tracked,
     ledger: await collectLedger(connection, database),
     log: await collectLog(connection, tables),
   };
@@ -89,12 +105,12 @@ async function collectClock(connection: Connection): Promise<ClockFacts> {
 async function collectTables(
   connection: Connection,
   database: string,
-  { table, keyColumn, valueColumn, versionColumn }: TableNames,
+  collections: readonly Collection[],
 ): Promise<Map<string, TableState>> {
   const columns: [table: string, columns: readonly string[]][] = [
     [STREAM, ['id', 'head', 'beat_at']],
     [CHANGES, ['version', 'table_name', 'row_key', 'op', 'changed_at']],
-    [table, [keyColumn, valueColumn, versionColumn]],
+    ...collections.map(columnsOf),
   ];
   const engines = new Map(
     (
@@ -112,6 +128,11 @@ async function collectTables(
     states.set(name, { access, engine: engines.get(name) });
   }
   return states;
+}
+
+function columnsOf(collection: Collection): [table: string, columns: readonly string[]] {
+  const { table, keyColumns, valueColumns, versionColumn } = collection;
+  return [table, [...keyColumns, ...valueColumns, versionColumn]];
 }
 
 async function accessOf(
@@ -132,16 +153,28 @@ async function accessOf(
   }
 }
 
-async function collectKeyCollation(connection: Connection, { table, keyColumn }: TableNames) {
-  const [row] = await select(
+async function collectKeyCollations(
+  connection: Connection,
+  table: string,
+  columns: readonly string[],
+): Promise<Map<string, KeyCollation>> {
+  const rows = await select(
     connection,
-    `SELECT collation_name AS name FROM information_schema.columns
-     WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?`,
-    [table, keyColumn],
+    `SELECT column_name AS name, collation_name AS collation FROM information_schema.columns
+     WHERE table_schema = DATABASE() AND table_name = ?`,
+    [table],
   );
-  if (row === undefined) return undefined;
-  if (row.name === null) return { name: 'binary', noPad: true }; // numbers and bytes
-  const name = String(row.name);
+  const collations = new Map<string, KeyCollation>();
+  for (const { name, collation } of rows) {
+    const column = columns.find((one) => one.toLowerCase() === String(name).toLowerCase());
+    if (column !== undefined) collations.set(column, keyCollation(collation));
+  }
+  return collations;
+}
+
+function keyCollation(collation: unknown): KeyCollation {
+  if (collation === null) return { name: 'binary', noPad: true }; // numbers and bytes
+  const name = String(collation);
   // MySQL's newer collations do not pad, and have no name for it; `binary` pads with nothing.
   return { name, noPad: /_nopad_|_0900_|^binary$/.test(name) };
 }
@@ -151,7 +184,7 @@ async function collectTriggers(
   grants: Grants,
   database: string,
   table: string,
-): Promise<ServerFacts['triggers']> {
+): Promise<TrackedFacts['triggers']> {
   const rows = await select(
     connection,
     `SELECT trigger_name AS name, action_timing AS timing, event_manipulation AS event,

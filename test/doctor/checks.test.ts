@@ -1,9 +1,12 @@
 /** What the doctor makes of facts, above all of those that no test can bring about on real servers. */
+import pico from 'picocolors';
 import { describe, expect, test } from 'vitest';
+import { describeCollection } from '../../src/core/collection.js';
 import { CHECKS } from '../../src/doctor/doctor.js';
-import type { Channel, Facts } from '../../src/doctor/facts.js';
+import type { Channel, Facts, Trigger } from '../../src/doctor/facts.js';
 import { examine, type Severity } from '../../src/doctor/finding.js';
-import { SOUND } from './sound-facts.js';
+import { reportText } from '../../src/doctor/report.js';
+import { BODY_OF_TRIGGER, SOUND, TRACKED } from './sound-facts.js';
 
 type Break = readonly [
   what: string,
@@ -15,6 +18,7 @@ type Break = readonly [
 const { a, b, redis, settings } = SOUND;
 const [channel] = 'value' in b.channels ? b.channels.value : [];
 const [node] = redis.nodes;
+const MARK = redis.marks.get('configs')?.[0];
 
 function withA(change: Partial<typeof a>): Facts {
   return { ...SOUND, a: { ...a, ...change } };
@@ -192,7 +196,7 @@ const BREAKS: readonly Break[] = [
   ],
   [
     'a bucket without a mark',
-    withRedis({ marks: [redis.marks[0], undefined] }, 2),
+    withRedis({ marks: new Map([['configs', [MARK, undefined]]]) }, 2),
     ['Redis', 'marks', 'warning'],
     /1 of 2 buckets/,
   ],
@@ -238,7 +242,7 @@ const BREAKS: readonly Break[] = [
   ],
   [
     'marks of nobody',
-    withRedis({ marks: [undefined] }),
+    withRedis({ marks: new Map([['configs', [undefined]]]) }),
     ['Redis', 'marks', 'unknown'],
     /no reader/,
   ],
@@ -255,6 +259,56 @@ test.each(BREAKS)('names %s', (_, facts, [place, check, severity], text) => {
   const found = findings.find((one) => one.place === place && one.check === check);
   expect(found?.severity).toBe(severity);
   expect(`${found?.cause} ${found?.remedy}`).toMatch(text);
+});
+
+describe('of several collections', () => {
+  const settingsTable = describeCollection({ table: 'app', key: 'id', value: ['name', 'size'] });
+  const logs = BODY_OF_TRIGGER;
+  const judged = (column: string) => `IF NEW.\`${column}\` <=> OLD.\`${column}\` THEN`;
+  const sound = [
+    { name: 'v', timing: 'BEFORE', event: 'INSERT', body: 'SELECT head FROM config_stream' },
+    { name: 'i', timing: 'AFTER', event: 'INSERT', body: logs },
+    {
+      name: 'u',
+      timing: 'BEFORE',
+      event: 'UPDATE',
+      body: [...['id', 'name', 'size'].map(judged), logs].join(' '),
+    },
+    { name: 'd', timing: 'AFTER', event: 'DELETE', body: logs },
+  ];
+  const withTriggers = (value: readonly Trigger[]): Facts => {
+    const tracked = new Map([...a.tracked, ['app', { ...TRACKED, triggers: { value } }]]);
+    const collections = [...settings.collections, settingsTable];
+    return { ...SOUND, settings: { ...settings, collections }, a: { ...a, tracked } };
+  };
+  const triggersOf = (facts: Facts) =>
+    examine(CHECKS, facts)
+      .filter(({ place, check }) => place === 'MySQL-A' && check === 'triggers')
+      .map(({ collection, severity, cause }) => [collection, severity, cause]);
+
+  test('says of which each finding is', () => {
+    expect(triggersOf(withTriggers(sound))).toEqual([
+      ['configs', 'ok', expect.any(String)],
+      ['app', 'ok', expect.any(String)],
+    ]);
+    const report = reportText(examine(CHECKS, withTriggers([])), 120, pico.createColors(false));
+    expect(report).toMatch(/FAULT +triggers +app: none for INSERT, UPDATE, DELETE/);
+  });
+
+  test.each([
+    ['a row that gets no version', sound.slice(1), /none gives a new row its version/],
+    [
+      'a column that is not asked for',
+      sound.map((one) => ({ ...one, body: one.body.replace(judged('size'), '') })),
+      /passes over changes of size/,
+    ],
+  ] as const)('names %s', (_, triggers, text) => {
+    expect(triggersOf(withTriggers(triggers))[1]).toEqual([
+      'app',
+      'fault',
+      expect.stringMatching(text),
+    ]);
+  });
 });
 
 test('leaves out the checks of a side whose facts are not there', () => {

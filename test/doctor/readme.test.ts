@@ -6,7 +6,7 @@ import { CHECKS } from '../../src/doctor/doctor.js';
 import type { Facts } from '../../src/doctor/facts.js';
 import { examine } from '../../src/doctor/finding.js';
 import { reportText } from '../../src/doctor/report.js';
-import { SOUND } from './sound-facts.js';
+import { SOUND, TRACKED } from './sound-facts.js';
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
@@ -15,16 +15,21 @@ const BROKEN: Facts = {
   ...SOUND,
   a: {
     ...SOUND.a,
-    triggers: {
-      value:
-        'value' in SOUND.a.triggers
-          ? SOUND.a.triggers.value.filter(({ event }) => event !== 'UPDATE')
-          : [],
-    },
+    tracked: new Map([
+      [
+        'configs',
+        {
+          ...TRACKED,
+          triggers: { value: TRACKED.triggers.value.filter(({ event }) => event !== 'UPDATE') },
+        },
+      ],
+    ]),
   },
   b: {
     ...SOUND.b,
-    triggers: { lacking: 'TRIGGER ON `app`.`configs`' },
+    tracked: new Map([
+      ['configs', { ...TRACKED, triggers: { lacking: 'TRIGGER ON `app`.`configs`' } }],
+    ]),
     channels: {
       value:
         'value' in SOUND.b.channels

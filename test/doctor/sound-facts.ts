@@ -1,6 +1,12 @@
 /** Facts of a system in which nothing is wrong, to be broken one by one. */
-import { DEFAULT_TABLE } from '../../src/core/table.js';
-import type { Facts, RedisFacts, ReplicaFacts, SourceFacts } from '../../src/doctor/facts.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
+import type {
+  Facts,
+  RedisFacts,
+  ReplicaFacts,
+  SourceFacts,
+  TrackedFacts,
+} from '../../src/doctor/facts.js';
 import { ANNOUNCEMENT } from '../http/fake-reader.js';
 
 const NO_FILTERS = {
@@ -14,7 +20,21 @@ const NO_FILTERS = {
 };
 const INNODB = { access: 'readable', engine: 'InnoDB' } as const;
 const TABLES = ['config_stream', 'config_changes', 'configs'];
-const BODY = 'UPDATE config_stream SET x = 1; INSERT INTO config_changes VALUES (1)';
+export const BODY_OF_TRIGGER =
+  'UPDATE config_stream SET x = 1; INSERT INTO config_changes VALUES (1)';
+
+export const TRACKED = {
+  keyCollations: new Map([['config_key', { name: 'utf8mb4_0900_bin', noPad: true }]]),
+  triggers: {
+    value: ['INSERT', 'UPDATE', 'DELETE'].map((event) => ({
+      name: `configs_tidemark_${event.toLowerCase()}`,
+      timing: 'BEFORE',
+      event,
+      body: BODY_OF_TRIGGER,
+    })),
+  },
+  cascades: { value: [] },
+} satisfies TrackedFacts;
 
 const SOURCE: SourceFacts = {
   flavor: 'mysql',
@@ -38,16 +58,7 @@ const SOURCE: SourceFacts = {
   ],
   clock: { aheadMs: 2, errorMs: 1 },
   tables: new Map(TABLES.map((name) => [name, INNODB])),
-  keyCollation: { name: 'utf8mb4_0900_bin', noPad: true },
-  triggers: {
-    value: ['INSERT', 'UPDATE', 'DELETE'].map((event) => ({
-      name: `configs_tidemark_${event.toLowerCase()}`,
-      timing: 'BEFORE',
-      event,
-      body: BODY,
-    })),
-  },
-  cascades: { value: [] },
+  tracked: new Map([['configs', TRACKED]]),
   ledger: { value: [] },
   log: { head: 9, beatAgeMs: 500, oldest: { version: 1, ageMs: 60_000 } },
   binlogFilters: { value: { doDb: '', ignoreDb: '' } },
@@ -102,7 +113,7 @@ const REDIS: RedisFacts = {
   ],
   cluster: undefined,
   refused: new Map(),
-  marks: [{ generation: 'g', position: { version: 9, fingerprint: 'f' } }],
+  marks: new Map([['configs', [{ generation: 'g', position: { version: 9, fingerprint: 'f' } }]]]),
   readers: [{ ...ANNOUNCEMENT, applied: 9, head: 9, mark: 9 }],
   headB: 9,
   fingerprints: new Map([[9, 'f']]),
@@ -110,7 +121,7 @@ const REDIS: RedisFacts = {
 
 export const SOUND = {
   settings: {
-    names: DEFAULT_TABLE,
+    collections: [DEFAULT_COLLECTION],
     keyPrefix: 'tidemark',
     redisBuckets: 1,
     staleAfterMs: 5_000,

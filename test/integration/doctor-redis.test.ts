@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { examineSystem } from '../../src/doctor/doctor.js';
 import type { Finding, Severity } from '../../src/doctor/finding.js';
 import {
@@ -47,7 +47,7 @@ function master(redis: RedisTopology): RedisNode {
 
 async function examine(redisUrl: string, redisBuckets = 1): Promise<Finding[]> {
   const settings = {
-    names: DEFAULT_TABLE,
+    collections: [DEFAULT_COLLECTION],
     keyPrefix: 'tidemark',
     redisBuckets,
     staleAfterMs: 5_000,

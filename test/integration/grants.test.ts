@@ -4,7 +4,7 @@
  */
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { examineSystem } from '../../src/doctor/doctor.js';
 import { Maintenance, Writer } from '../../src/index.js';
 import {
@@ -99,7 +99,7 @@ describe.each(flavors)('on %s', (flavor) => {
       mysqlAUrl: a,
       mysqlBUrl: b,
       settings: {
-        names: DEFAULT_TABLE,
+        collections: [DEFAULT_COLLECTION],
         keyPrefix: 'tidemark',
         redisBuckets: 1,
         staleAfterMs: 60_000,

@@ -4,7 +4,7 @@
  */
 import type { RowDataPacket } from 'mysql2/promise';
 import { expect, onTestFinished } from 'vitest';
-import { DEFAULT_TABLE } from '../../src/core/table.js';
+import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { type DataCenters, type Flavor, startDataCenters } from '../../src/demo/data-centers.js';
 import { examineSystem } from '../../src/doctor/doctor.js';
 import type { DoctorSettings } from '../../src/doctor/facts.js';
@@ -14,7 +14,7 @@ import { migrateAt, migrationText } from './migrations.js';
 import { plainClient } from './plain-client.js';
 
 export const SETTINGS: DoctorSettings = {
-  names: DEFAULT_TABLE,
+  collections: [DEFAULT_COLLECTION],
   keyPrefix: 'tidemark',
   redisBuckets: 1,
   staleAfterMs: 60_000,

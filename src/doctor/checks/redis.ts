@@ -1,6 +1,15 @@
 /** Checks of Redis, and of what readers left in it. */
 import type { RedisFacts, RedisNode } from '../facts.js';
-import { type Check, check, fault, ok, unknown, type Verdict, warning } from '../finding.js';
+import {
+  type Check,
+  check,
+  checkEach,
+  fault,
+  ok,
+  unknown,
+  type Verdict,
+  warning,
+} from '../finding.js';
 
 export const REDIS_CHECKS: readonly Check[] = [
   check('Redis', 'commands', ['redis'], ({ redis }) => judgeCommands(redis)),
@@ -11,11 +20,11 @@ export const REDIS_CHECKS: readonly Check[] = [
   check('Redis', 'cluster', ['redis'], ({ redis, settings }) =>
     judgeCluster(redis, settings.redisBuckets),
   ),
-  check('Redis', 'marks', ['redis'], ({ redis, b, settings }) => {
+  checkEach('Redis', 'marks', ['redis'], ({ redis, b, settings }, { table }) => {
     const oldest = b?.log?.oldest?.version;
-    return judgeMarks(redis, settings.redisBuckets, oldest);
+    return judgeMarks(redis, table, settings.redisBuckets, oldest);
   }),
-  check('Redis', 'readers', ['redis'], ({ redis }) => judgeReaders(redis)),
+  checkEach('Redis', 'readers', ['redis'], ({ redis }, { table }) => judgeReaders(redis, table)),
 ];
 
 /** RESP3, which the client speaks, came with it. */
@@ -171,13 +180,14 @@ function judgeCluster({ kind, cluster, nodes }: RedisFacts, buckets: number): Ve
 /** What can be known of readers from Redis: the mark is where the quickest of them is. */
 function judgeMarks(
   { marks, headB, fingerprints, refused }: RedisFacts,
+  table: string,
   buckets: number,
   oldestVersion: number | undefined,
 ): Verdict {
   if (refused.has('MGET')) return unknown('they cannot be read', 'See "commands"');
-  const there = marks.flatMap((mark) => mark ?? []);
+  const there = (marks.get(table) ?? []).flatMap((mark) => mark ?? []);
   const missing = buckets - there.length;
-  const settings = 'KEY_PREFIX, TABLE and REDIS_BUCKETS';
+  const settings = 'KEY_PREFIX, TABLE (or COLLECTIONS) and REDIS_BUCKETS';
   if (there.length === 0) {
     return unknown(
       `none: no reader has run here with these ${settings}`,
@@ -217,11 +227,12 @@ function judgeMarks(
 }
 
 /** Readers share entries, so they have to agree on what an entry is. */
-function judgeReaders({ readers, refused }: RedisFacts): Verdict {
+function judgeReaders({ readers: all, refused }: RedisFacts, table: string): Verdict {
   if (refused.has('MGET')) return unknown('they cannot be read', 'See "commands"');
+  const readers = all.filter((reader) => reader.table === table);
   if (readers.length === 0) {
     return unknown(
-      'none says that it runs, with this KEY_PREFIX and TABLE',
+      'none says that it runs, with this KEY_PREFIX and this table',
       'Start a reader (tidemark read); tidemark_roster_failures_total of one tells if it cannot say so',
     );
   }

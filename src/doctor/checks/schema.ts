@@ -1,11 +1,13 @@
-/** Checks of the migrations, the triggers and the tracked table, in A and in B. */
+/** Checks of the migrations, the triggers and the tracked tables, in A and in B. */
+import type { Collection } from '../../core/collection.js';
 import { planMigration } from '../../core/migration-plan.js';
 import { DEFAULT_TABLE, quoteIdentifier } from '../../core/table.js';
 import { SchemaError } from '../../errors.js';
-import type { DoctorSettings, Facts, ServerFacts, Trigger } from '../facts.js';
+import type { Facts, KeyCollation, ServerFacts, TrackedFacts, Trigger } from '../facts.js';
 import {
   type Check,
   check,
+  checkEach,
   fault,
   ok,
   unknown,
@@ -23,15 +25,21 @@ const STALE = 'what changed meanwhile is stale until an audit of a reader finds 
 export const SCHEMA_CHECKS: readonly Check[] = [
   check('MySQL-A', 'tables', ['a'], ({ a }) => judgeTables(a, 'tidemark migrate')),
   check('MySQL-A', 'migrations', ['a'], ({ a, migrations }) => judgeMigrations(a, migrations)),
-  check('MySQL-A', 'triggers', ['a'], ({ a, ...facts }) => judgeTriggers(a, facts, fault)),
+  checkEach('MySQL-A', 'triggers', ['a'], ({ a, migrations }, collection) =>
+    judgeTriggers(a, collection, migrations, fault),
+  ),
   check('MySQL-A', 'trigger creation', ['a'], ({ a, migrations }) => judgeCreation(a, migrations)),
-  check('MySQL-A', 'key collation', ['a'], ({ a, settings }) => judgeCollation(a, settings)),
-  check('MySQL-A', 'cascades', ['a'], ({ a }) => judgeCascades(a)),
+  checkEach('MySQL-A', 'key collation', ['a'], ({ a }, collection) =>
+    judgeCollations(a, collection),
+  ),
+  checkEach('MySQL-A', 'cascades', ['a'], ({ a }, collection) => judgeCascades(a, collection)),
   check('MySQL-B', 'tables', ['b'], ({ b }) => judgeTables(b, REPLICATED)),
   check('MySQL-B', 'migrations', ['b'], ({ b, migrations }) => judgeMigrations(b, migrations)),
-  check('MySQL-B', 'triggers', ['b'], ({ b, ...facts }) => judgeTriggers(b, facts, warning)),
-  check('MySQL-B', 'key collation', ['b'], ({ a, b, settings }) =>
-    judgeCollation(b, settings, a?.keyCollation?.name),
+  checkEach('MySQL-B', 'triggers', ['b'], ({ b, migrations }, collection) =>
+    judgeTriggers(b, collection, migrations, warning),
+  ),
+  checkEach('MySQL-B', 'key collation', ['b'], ({ a, b }, collection) =>
+    judgeCollations(b, collection, a),
   ),
 ];
 
@@ -44,7 +52,7 @@ function judgeTables(server: ServerFacts, remedy: string): Verdict {
   if (columns.length > 0) {
     return fault(
       `${columns.join(', ')}: a column that Tidemark needs is missing`,
-      `${remedy}; or correct TABLE, KEY_COLUMN, VALUE_COLUMN, VERSION_COLUMN`,
+      `${remedy}; or correct COLLECTIONS (TABLE, KEY_COLUMN, VALUE_COLUMN, VERSION_COLUMN)`,
     );
   }
   if (denied.length > 0) {
@@ -100,15 +108,17 @@ function judgeMigrations(server: ServerFacts, migrations: Migrations): Verdict {
 const EVENTS = ['INSERT', 'UPDATE', 'DELETE'] as const;
 
 /** Of `configs`: exactly the migration's. Of any other table: one for each event that writes the
- * log. Those of B run only after it has become the source, so there it is a warning. */
+ * log, and that regards what the collection names. Those of B run only after it has become the source,
+ * so there it is a warning. */
 function judgeTriggers(
   server: ServerFacts,
-  { settings, migrations }: Pick<Facts, 'settings' | 'migrations'>,
+  collection: Collection,
+  migrations: Migrations,
   bad: typeof fault,
 ): Verdict {
-  const { triggers, tables } = server;
-  const { table } = settings.names;
-  if (tables.get(table)?.access === 'missing') return unknown('no table', 'See "tables"');
+  const { table } = collection;
+  const { triggers } = trackedIn(server, collection);
+  if (server.tables.get(table)?.access === 'missing') return unknown('no table', 'See "tables"');
   if ('lacking' in triggers) {
     return unseen('they cannot be seen', triggers.lacking, server.account);
   }
@@ -117,11 +127,18 @@ function judgeTriggers(
   );
   const missing = EVENTS.filter((event) => !found.has(event));
   const isOurs = table === DEFAULT_TABLE.table;
-  const remedy = isOurs ? `${AGAIN}; ${STALE}` : `Apply the migration that tracks ${table} again`;
+  const again = `Apply the migration that tracks ${table} again (tidemark track)`;
+  const remedy = isOurs ? `${AGAIN}; ${STALE}` : again;
   const later = bad === warning ? ' once B is the source' : '';
   if (missing.length > 0) {
     const events = missing.join(', ');
     return bad(`none for ${events}: readers are not told of such changes${later}`, remedy);
+  }
+  if (found.get('INSERT')?.timing === 'AFTER' && !triggers.value.some(givesVersion)) {
+    return bad(
+      `none gives a new row its version: it stays as the column's default${later}`,
+      remedy,
+    );
   }
   const expected = isOurs ? expectedBodies(migrations) : new Map<string, string>();
   const changed = EVENTS.filter((event) => {
@@ -132,8 +149,37 @@ function judgeTriggers(
     const names = changed.map((event) => found.get(event)?.name).join(', ');
     return bad(`${names}: not as the migration made it; the log may lack changes${later}`, remedy);
   }
+  const passedOver = isOurs ? [] : passedOverBy(found.get('UPDATE'), collection);
+  if (passedOver.length > 0) {
+    return bad(
+      `the one for UPDATE passes over changes of ${passedOver.join(', ')}: readers are not told${later}`,
+      `Track ${table} again with these columns, or take them out of COLLECTIONS`,
+    );
+  }
   const whole = expected.size > 0 ? ', as the migration made them' : '';
   return ok(`for ${EVENTS.join(', ')}${whole}`);
+}
+
+const UNSEEN: TrackedFacts = {
+  keyCollations: new Map(),
+  triggers: { value: [] },
+  cascades: { value: [] },
+};
+
+function trackedIn(server: ServerFacts, { table }: Collection): TrackedFacts {
+  return server.tracked.get(table) ?? UNSEEN;
+}
+
+function givesVersion({ timing, event, body }: Trigger): boolean {
+  return timing === 'BEFORE' && event === 'INSERT' && /\bfrom config_stream\b/i.test(plain(body));
+}
+
+/** Columns of which such a trigger does not ask whether they changed, if it asks that of any. */
+function passedOverBy(trigger: Trigger | undefined, collection: Collection): string[] {
+  const body = plain(trigger?.body ?? '');
+  if (!body.includes('<=>')) return [];
+  const columns = [...collection.keyColumns, ...collection.valueColumns];
+  return columns.filter((column) => !body.includes(`OLD.${quoteIdentifier(column)}`));
 }
 
 function writesLog({ body }: Trigger): boolean {
@@ -172,33 +218,58 @@ function judgeCreation(a: ServerFacts, migrations: Migrations): Verdict {
   );
 }
 
-function judgeCollation(server: ServerFacts, { names }: DoctorSettings, ofA?: string): Verdict {
-  const collation = server.keyCollation;
-  if (collation === undefined) return unknown(`no ${names.keyColumn} to be seen`, 'See "tables"');
+/** The worst verdict of all key columns. */
+function judgeCollations(
+  server: ServerFacts,
+  collection: Collection,
+  other?: ServerFacts | undefined,
+): Verdict {
+  const of = (one: ServerFacts, column: string) =>
+    trackedIn(one, collection).keyCollations.get(column);
+  const verdicts = collection.keyColumns.map((column) => {
+    const name = `${collection.table}.${column}`;
+    return judgeCollation(
+      name,
+      server.flavor,
+      of(server, column),
+      other && of(other, column)?.name,
+    );
+  });
+  const bad = verdicts.find(({ severity }) => severity !== 'ok');
+  return bad ?? verdicts[0] ?? unknown('no key column', 'See "tables"'); // there is one
+}
+
+function judgeCollation(
+  name: string,
+  flavor: ServerFacts['flavor'],
+  collation: KeyCollation | undefined,
+  ofA: string | undefined,
+): Verdict {
+  if (collation === undefined) return unknown(`no ${name} to be seen`, 'See "tables"');
   if (ofA !== undefined && ofA !== collation.name) {
     return warning(
       `${collation.name}, but ${ofA} in A: a change of one key can hit another row, or none`,
-      `Make ${names.table}.${names.keyColumn} in B as it is in A: clone B anew, or ALTER it there`,
+      `Make ${name} in B as it is in A: clone B anew, or ALTER it there`,
     );
   }
   const isExact = /(_bin|^binary)$/.test(collation.name);
   if (isExact && collation.noPad) return ok(`${collation.name}: byte for byte`);
   const equal = [...(isExact ? [] : ["'a' and 'A'"]), ...(collation.noPad ? [] : ["'a' and 'a '"])];
-  const better = server.flavor === 'mysql' ? 'utf8mb4_0900_bin' : 'utf8mb4_nopad_bin';
+  const better = flavor === 'mysql' ? 'utf8mb4_0900_bin' : 'utf8mb4_nopad_bin';
   return warning(
     `${collation.name}: the table takes ${equal.join(', ')} for one key, readers do not; a read of ` +
       'the other spelling finds nothing, a write of it is refused (409)',
-    `Use one spelling, or at a quiet hour give ${names.table}.${names.keyColumn} the collation ` +
-      `${better}`,
+    `Use one spelling, or at a quiet hour give ${name} the collation ${better}`,
   );
 }
 
-function judgeCascades({ cascades, account }: ServerFacts): Verdict {
+function judgeCascades(server: ServerFacts, collection: Collection): Verdict {
+  const { cascades } = trackedIn(server, collection);
   if ('lacking' in cascades) {
-    return unseen('foreign keys cannot be seen', cascades.lacking, account);
+    return unseen('foreign keys cannot be seen', cascades.lacking, server.account);
   }
   const [first, ...more] = cascades.value;
-  if (first === undefined) return ok('none into the tracked table');
+  if (first === undefined) return ok(`none into ${collection.table}`);
   const others = more.length > 0 ? ` (and ${more.length} more)` : '';
   return fault(
     `${first.constraint} (${first.rules}, from ${first.parent})${others} changes rows without ` +

@@ -1,4 +1,5 @@
 /** Checks of one database server by itself, for MySQL-A and MySQL-B. */
+import type { Collection } from '../../core/collection.js';
 import { quoteIdentifier } from '../../core/table.js';
 import type { DoctorSettings, ServerFacts, SourceFacts } from '../facts.js';
 import { type Check, check, fault, ok, unseen, type Verdict, warning } from '../finding.js';
@@ -79,16 +80,19 @@ function judgeBinaryLog(a: ServerFacts, filters: SourceFacts['binlogFilters']): 
 }
 
 /** What a write app does, per table. */
-function writerRights(table: string): [table: string, privileges: string[]][] {
+function writerRights(collections: readonly Collection[]): [table: string, privileges: string[]][] {
   return [
-    [table, ['SELECT', 'INSERT', 'UPDATE', 'DELETE']],
+    ...collections.map(({ table }): [string, string[]] => [
+      table,
+      ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+    ]),
     [STREAM, ['SELECT', 'UPDATE']],
     [CHANGES, ['SELECT', 'DELETE']],
   ];
 }
 
-function judgeWriterRights(a: ServerFacts, { names }: DoctorSettings): Verdict {
-  const missing = writerRights(names.table).flatMap(([table, privileges]) => {
+function judgeWriterRights(a: ServerFacts, { collections }: DoctorSettings): Verdict {
+  const missing = writerRights(collections).flatMap(([table, privileges]) => {
     const lacking = privileges.filter((one) => !holds(a.grants, one, a.database, table));
     return lacking.length === 0 ? [] : [grantOf(a, lacking, table)];
   });
@@ -100,7 +104,7 @@ function judgeWriterRights(a: ServerFacts, { names }: DoctorSettings): Verdict {
   }
   if (holdsGlobally(a.grants, 'SUPER', 'INSERT', 'DROP', 'CREATE USER')) {
     return warning(
-      'this account has rights on the whole server; a write app needs them on three tables',
+      'this account has rights on the whole server; a write app needs them on a few tables',
       'Give the write app an account of its own: README, "Apply the migrations", Privileges',
     );
   }
@@ -130,8 +134,8 @@ function judgeReplicaReadOnly(b: ServerFacts): Verdict {
   return ok(super_ ? 'on, for administrators too' : 'on');
 }
 
-function judgeReaderRights(b: ServerFacts, { names }: DoctorSettings): Verdict {
-  const tables = [STREAM, CHANGES, names.table];
+function judgeReaderRights(b: ServerFacts, { collections }: DoctorSettings): Verdict {
+  const tables = [STREAM, CHANGES, ...collections.map(({ table }) => table)];
   const denied = tables.filter((name) => b.tables.get(name)?.access === 'denied');
   if (denied.length > 0) {
     return fault(
@@ -145,9 +149,9 @@ function judgeReaderRights(b: ServerFacts, { names }: DoctorSettings): Verdict {
       excess.length > MOST_SHOWN ? `; and ${excess.length - MOST_SHOWN} more grants` : '';
     const shown = `${excess.slice(0, MOST_SHOWN).join('; ')}${more}`;
     return warning(
-      `more than SELECT on three tables, which is all that a reader needs: ${shown}`,
+      `more than SELECT on ${tables.length} tables, which is all that a reader needs: ${shown}`,
       'Give readers an account of their own, with migrations/grant_reader.sql',
     );
   }
-  return ok('SELECT on the three tables, and nothing that changes any');
+  return ok(`SELECT on the ${tables.length} tables, and nothing that changes any`);
 }
