@@ -1,5 +1,7 @@
 /** `tidemark rebase`: makes all readers start again with empty caches, after asking whether to. */
 import { createInterface } from 'node:readline/promises';
+import { parseCollections } from '../core/collections-text.js';
+import { DEFAULT_TABLE } from '../core/table.js';
 import type { SettingsOf } from '../env.js';
 import { InvalidOptionsError } from '../errors.js';
 import { type AskedRebase, askForRebase } from '../fleet/ask-rebase.js';
@@ -16,25 +18,32 @@ export interface RebaseCommandOptions {
  * @throws InvalidOptionsError without a terminal to ask in, and without `yes` */
 export async function rebaseCommand(options: RebaseCommandOptions): Promise<boolean> {
   const { settings, yes = false, json = false } = options;
-  if (!yes && !(await isAgreed(settings.table))) {
+  const names = { ...DEFAULT_TABLE, table: settings.table };
+  const tables = parseCollections(settings.collections, names).map(({ table }) => table);
+  if (!yes && !(await isAgreed(tables))) {
     process.stderr.write('Nothing was done.\n');
     return false;
   }
-  const asked = await onRedis(settings.redisUrl, {}, async (client) => {
-    return await askForRebase({ client, ...settings });
+  let haveFollowed = true;
+  await onRedis(settings.redisUrl, {}, async (client) => {
+    for (const table of tables) {
+      const asked = await askForRebase({ client, ...settings, table });
+      const text = json ? `${JSON.stringify({ table, ...asked })}\n` : textOf(table, asked);
+      process.stdout.write(text);
+      haveFollowed &&= asked.readers.every(({ followed }) => followed);
+    }
   });
-  process.stdout.write(json ? `${JSON.stringify(asked)}\n` : textOf(asked));
-  return asked.readers.every(({ followed }) => followed);
+  return haveFollowed;
 }
 
-async function isAgreed(table: string): Promise<boolean> {
+async function isAgreed(tables: readonly string[]): Promise<boolean> {
   if (!process.stdin.isTTY) {
     throw new InvalidOptionsError(['Expected --yes, or a terminal to ask in, got neither']);
   }
   const asking = createInterface({ input: process.stdin, output: process.stderr });
   try {
     process.stderr.write(
-      `All entries of ${table} in Redis become unreachable, and each reader drops its\n` +
+      `All entries of ${tables.join(', ')} in Redis become unreachable, and each reader drops its\n` +
         'own: until the caches are warm again, MySQL-B takes the reads.\n',
     );
     const answer = await asking.question('Go on? [y/N] ');
@@ -48,10 +57,10 @@ async function isAgreed(table: string): Promise<boolean> {
   }
 }
 
-function textOf({ begun, buckets, readers }: AskedRebase): string {
+function textOf(table: string, { begun, buckets, readers }: AskedRebase): string {
   const late = readers.filter(({ followed }) => !followed);
   const lines = [
-    `Redis: a new generation in ${begun} of ${buckets} bucket${buckets === 1 ? '' : 's'}.`,
+    `Redis: a new generation of ${table} in ${begun} of ${buckets} bucket${buckets === 1 ? '' : 's'}.`,
     `Readers: ${readers.length - late.length} of ${readers.length} have started again.`,
     ...late.map(({ id }) => `  ${id} has not yet: look whether it runs, and can reach Redis`),
   ];

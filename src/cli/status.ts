@@ -1,14 +1,14 @@
 /** `tidemark status`: the readers of a data center and how each one stands, once or live. */
-
 import { setTimeout as delay } from 'node:timers/promises';
 import { createLogUpdate } from 'log-update';
 import pico from 'picocolors';
 import type { Announcement } from '../core/announcement.js';
-import { collectionOf } from '../core/collection.js';
+import { DEFAULT_COLLECTION } from '../core/collection.js';
+import { parseCollections } from '../core/collections-text.js';
 import { DEFAULT_TABLE } from '../core/table.js';
 import type { SettingsOf } from '../env.js';
 import { TidemarkError } from '../errors.js';
-import { type FleetView, lagOf, statusScreen } from '../fleet/status-screen.js';
+import { type FleetView, lagOf, statusScreens } from '../fleet/status-screen.js';
 import { MysqlLog } from '../mysql/log.js';
 import { openPool } from '../mysql/pool.js';
 import { onRedis } from '../redis/on-redis.js';
@@ -16,7 +16,7 @@ import { Roster } from '../redis/roster.js';
 
 export interface StatusCommandOptions {
   readonly settings: SettingsOf<'status'>;
-  /** Once, as JSON. */
+  /** Once, as JSON: a line for each table. */
   readonly json?: boolean | undefined;
   /** Once, also in a terminal. */
   readonly once?: boolean | undefined;
@@ -34,14 +34,15 @@ export async function statusCommand(options: StatusCommandOptions): Promise<void
     settings.mysqlBUrl === undefined
       ? undefined
       : openPool(settings.mysqlBUrl, { connectionLimit: 1 });
-  const log =
-    pool &&
-    new MysqlLog(pool, collectionOf({ ...DEFAULT_TABLE, table: settings.table }), TIMEOUT_MS);
+  const log = pool && new MysqlLog(pool, DEFAULT_COLLECTION, TIMEOUT_MS); // for its head
+  const names = { ...DEFAULT_TABLE, table: settings.table };
+  const tables = parseCollections(settings.collections, names).map(({ table }) => table);
   try {
     await onRedis(settings.redisUrl, {}, async (client) => {
       const roster = new Roster({ client, prefix: settings.keyPrefix });
-      const look = async () => await viewOf(settings.table, roster, log);
-      if (json) stdout.write(`${JSON.stringify(statusJson(await look()))}\n`);
+      const look = async () => await viewsOf(tables, roster, log);
+      const line = (view: FleetView) => `${JSON.stringify(statusJson(view))}\n`;
+      if (json) stdout.write((await look()).map(line).join(''));
       else if (once || !stdout.isTTY || process.env.TERM === 'dumb') print(await look());
       else await watch(look);
     });
@@ -55,38 +56,41 @@ export function statusJson({ table, head, readers }: FleetView) {
   return { table, head, readers: readers.map((one) => ({ ...one, lag: lagOf(one, head) })) };
 }
 
-async function viewOf(
-  table: string,
+async function viewsOf(
+  tables: readonly string[],
   roster: Roster,
   log: MysqlLog | undefined,
-): Promise<FleetView> {
-  const [readers, tip] = await Promise.all([roster.read(), log?.tip()]);
-  const own = readers.filter((reader) => reader.table === table);
-  return { table, head: tip?.head ?? null, readers: own, nowMs: Date.now() };
+): Promise<FleetView[]> {
+  const [all, tip] = await Promise.all([roster.read(), log?.tip()]);
+  return tables.map((table) => {
+    const readers = all.filter((reader) => reader.table === table);
+    return { table, head: tip?.head ?? null, readers, nowMs: Date.now() };
+  });
 }
 
-function print(view: FleetView): void {
+function print(views: readonly FleetView[]): void {
   const size = { columns: process.stdout.columns ?? USUAL_COLUMNS, rows: Number.POSITIVE_INFINITY };
-  process.stdout.write(`${statusScreen(view, size, pico)}\n`);
+  process.stdout.write(`${statusScreens(views, size, pico)}\n`);
 }
 
 /** Draws again each second. What does not answer is told above the last that was known. */
-async function watch(look: () => Promise<FleetView>): Promise<void> {
+async function watch(look: () => Promise<FleetView[]>): Promise<void> {
   const { stdout } = process;
   const update = createLogUpdate(stdout);
   const ending = new AbortController();
   const end = () => ending.abort();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
-  let view = await look();
+  let views = await look();
   for (;;) {
     const size = {
       columns: stdout.columns || USUAL_COLUMNS,
       rows: Math.max(1, (stdout.rows || 24) - 1),
     };
-    update(statusScreen(view, size, pico));
+    update(statusScreens(views, size, pico));
     await delay(AGAIN_AFTER_MS, undefined, { signal: ending.signal }).catch(() => undefined); // the loop ends
     if (ending.signal.aborted) break;
-    view = await look().catch((error: unknown) => withProblem(view, error));
+    const known = views;
+    views = await look().catch((error: unknown) => known.map((view) => withProblem(view, error)));
   }
   update.done();
 }

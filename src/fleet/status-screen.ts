@@ -55,6 +55,21 @@ export function lagOf({ applied, head }: Announcement, headB: number | null): nu
   return Math.max(0, (headB ?? head) - applied);
 }
 
+/** One below the other, each with its part of the rows. */
+export function statusScreens(
+  views: readonly FleetView[],
+  { columns, rows }: Size,
+  colors: Colors,
+): string {
+  const part = Math.max(1, Math.floor((rows + 1) / views.length) - 1); // and a line between them
+  const size = { columns, rows: views.length === 1 ? rows : part };
+  const lines = views
+    .map((view) => statusScreen(view, size, colors))
+    .join('\n\n')
+    .split('\n');
+  return lines.slice(0, rows).join('\n');
+}
+
 export function statusScreen(view: FleetView, { columns, rows }: Size, colors: Colors): string {
   const room = Math.min(columns, MOST_COLUMNS);
   const shown = [...COLUMNS];

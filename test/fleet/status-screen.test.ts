@@ -1,7 +1,12 @@
 import pico from 'picocolors';
 import { describe, expect, test } from 'vitest';
 import type { Announcement } from '../../src/core/announcement.js';
-import { type FleetView, lagOf, statusScreen } from '../../src/fleet/status-screen.js';
+import {
+  type FleetView,
+  lagOf,
+  statusScreen,
+  statusScreens,
+} from '../../src/fleet/status-screen.js';
 import { ANNOUNCEMENT, HEAD } from '../http/fake-reader.js';
 
 const plain = pico.createColors(false);
@@ -79,6 +84,14 @@ describe('the table of readers', () => {
   test('is without readers, and without MySQL-B', () => {
     const screen = statusScreen(view([], { head: null }), { columns: 80, rows: 9 }, plain);
     expect(screen).toBe('0 readers of configs\nnone has announced itself in Redis');
+  });
+
+  test('has several tables one below the other, each with its part of the rows', () => {
+    const views = [view(Array(9).fill({})), view([], { table: 'flags' })];
+    const lines = statusScreens(views, { columns: 80, rows: 12 }, plain).split('\n');
+    expect(lines.length).toBeLessThanOrEqual(12);
+    expect(lines).toContain('and 7 more');
+    expect(lines).toContain('0 readers of flags, MySQL-B at version 42');
   });
 
   test('takes the lag from MySQL-B, or from what the reader has seen of it', () => {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { AppProcess } from '../../src/demo/app-process.js';
+import type { Finding } from '../../src/doctor/finding.js';
 import { createDatabase, flavors, query } from '../support/data-centers.js';
 import { CONSTANCE, OC_APPCONFIG } from '../support/sample-tables.js';
 import { ownFolder } from '../support/tracking.js';
@@ -20,8 +21,9 @@ describe.each(flavors)('the commands with several collections on %s', (flavor) =
       onTestFinished(() => db.drop());
       const out = await ownFolder();
       const env = { ...process.env, MYSQL_A_URL: db.a, LOG_LEVEL: 'silent' };
-      const run = async (...args: string[]) =>
-        (await promisify(execFile)(process.execPath, [MAIN, ...args], { env })).stdout;
+      const runWith = async (environment: NodeJS.ProcessEnv, ...args: string[]) =>
+        (await promisify(execFile)(process.execPath, [MAIN, ...args], { env: environment })).stdout;
+      const run = (...args: string[]) => runWith(env, ...args);
       const texts = ['configs'];
       for (const { table, create, key, value } of [CONSTANCE, OC_APPCONFIG]) {
         await query(db.a, create);
@@ -62,6 +64,33 @@ describe.each(flavors)('the commands with several collections on %s', (flavor) =
         'tidemark_write_group_size_count{collection="constance_constance"} 1',
       );
       expect(written).toContain('tidemark_maintenance_leader 1');
+
+      const tables = ['configs', 'constance_constance', 'oc_appconfig'];
+      const lines = async (...args: string[]) =>
+        (await runWith(all, ...args, '--json'))
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line));
+      await until('the reader in the roster', async () =>
+        (await lines('status')).every(({ readers }) => readers.length === 1),
+      );
+      expect((await lines('status')).map(({ table }) => table)).toEqual(tables);
+      const verified = await lines('verify');
+      expect(verified.map(({ keys, sound }) => [keys, sound])).toEqual([
+        [0, true],
+        [1, true],
+        [1, true],
+      ]);
+      expect((await lines('rebase', '--yes')).map(({ table, begun }) => [table, begun])).toEqual(
+        tables.map((table) => [table, 1]),
+      );
+      const { findings } = JSON.parse(await runWith(all, 'doctor', '--json'));
+      const triggers = (findings as Finding[]).filter(
+        ({ place, check }) => place === 'MySQL-A' && check === 'triggers',
+      );
+      expect(triggers.map(({ collection, severity }) => [collection, severity])).toEqual(
+        tables.map((table) => [table, 'ok']),
+      );
     },
     PATIENT_MS,
   );

@@ -189,7 +189,7 @@ describe.each(flavors)('on %s', { timeout: 240_000 }, (flavor) => {
     expect(await verified()).toMatchObject({ exitCode: 0, sound: true });
     const again = await tidemark(env, 'rebase', '--yes');
     expect(again.stdout).toBe(
-      'Redis: a new generation in 1 of 1 bucket.\nReaders: 3 of 3 have started again.\n',
+      'Redis: a new generation of configs in 1 of 1 bucket.\nReaders: 3 of 3 have started again.\n',
     );
   });
 
