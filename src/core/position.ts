@@ -22,6 +22,8 @@ export interface LogSnapshot {
   readonly head: number;
   /** Data center A's clock at its last heartbeat, ms since the epoch. */
   readonly beatAtMs: number;
+  /** MySQL-B's own clock when it was asked, ms since the epoch. */
+  readonly clockMs: number;
   readonly rows: readonly LogRow[];
 }
 

@@ -61,7 +61,7 @@ interface Row<Selected> {
   readonly content: Selected;
 }
 
-const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at,
+const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
 /** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
@@ -359,6 +359,7 @@ interface Range {
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
   return {
     ...toBeat(theStream(rows)),
+    clockMs: toMs(theStream(rows).now_at) + 1, // rounded up: nothing looks fresher for it
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
 }
@@ -380,8 +381,12 @@ function toLogRow(row: RowDataPacket): LogRow {
 }
 
 function toBeat({ head, beat_at }: RowDataPacket): Pick<LogSnapshot, 'head' | 'beatAtMs'> {
-  const beatAtMs = Date.parse(`${String(beat_at).replace(' ', 'T')}Z`);
-  return { head: toVersion(head), beatAtMs };
+  return { head: toVersion(head), beatAtMs: toMs(beat_at) };
+}
+
+/** @param utc as the server prints it */
+function toMs(utc: unknown): number {
+  return Date.parse(`${String(utc).replace(' ', 'T')}Z`);
 }
 
 function theStream(rows: RowDataPacket[]): RowDataPacket {

@@ -9,9 +9,15 @@ import { decide, type LogSnapshot, type Page, type Position } from '../core/posi
 import type { ChangeLog } from '../mysql/log.js';
 import type { LoadedPage, PageLoader } from './page-loader.js';
 
+/** What MySQL-B showed, and when it was asked, by the monotonic clock. */
+export interface Polled {
+  readonly snapshot: LogSnapshot;
+  readonly askedAtMs: number;
+}
+
 interface Ahead {
   readonly from: Position;
-  readonly snapshot: Promise<LogSnapshot>;
+  readonly polled: Promise<Polled>;
   /** Undefined when the snapshot has no page to load. */
   readonly loaded: Promise<LoadedPage | undefined>;
 }
@@ -25,13 +31,14 @@ export class ReadAhead {
     private readonly log: ChangeLog,
     private readonly pages: PageLoader,
     private readonly limit: number,
+    private readonly monotonicMs: () => number,
   ) {}
 
   /** A turn begins: the snapshot that was read ahead from there, or one of now. */
-  poll(from: Position): Promise<LogSnapshot> {
+  poll(from: Position): Promise<Polled> {
     this.#now = this.#next?.from === from ? this.#next : undefined;
     this.#next = undefined;
-    return this.#now?.snapshot ?? this.log.poll(from.version, this.limit);
+    return this.#now?.polled ?? this.#poll(from);
   }
 
   /** The values of a page of that snapshot. */
@@ -43,13 +50,18 @@ export class ReadAhead {
 
   /** Reads what a turn from there will want. A fault is told to that turn. */
   go(from: Position): void {
-    const snapshot = this.log.poll(from.version, this.limit);
-    const loaded = snapshot.then((shown) => {
-      const verdict = decide(from, shown);
+    const polled = this.#poll(from);
+    const loaded = polled.then(({ snapshot }) => {
+      const verdict = decide(from, snapshot);
       return verdict.kind === 'page' ? this.pages.load(verdict.page) : undefined;
     });
     loaded.catch(() => undefined); // told to the turn that wants it, if one does
-    this.#next = { from, snapshot, loaded };
+    this.#next = { from, polled, loaded };
+  }
+
+  async #poll(from: Position): Promise<Polled> {
+    const askedAtMs = this.monotonicMs();
+    return { snapshot: await this.log.poll(from.version, this.limit), askedAtMs };
   }
 
   forget(): void {

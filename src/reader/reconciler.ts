@@ -25,7 +25,7 @@ import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { type JudgedMark, Marks } from './marks.js';
 import { type LoadedPage, laggingReplica, PageLoader } from './page-loader.js';
-import { ReadAhead } from './read-ahead.js';
+import { type Polled, ReadAhead } from './read-ahead.js';
 
 export interface ReconcilerOptions {
   readonly log: ChangeLog;
@@ -74,7 +74,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   #freshness: Freshness | undefined;
   #newestBeatAtMs = Number.NEGATIVE_INFINITY;
   /** A snapshot's beat that counts once the instance has caught up with its head. */
-  #pendingBeat: { readonly head: number; readonly beatAtMs: number } | undefined;
+  #pendingBeat: LogSnapshot | undefined;
   #behindSinceMs: number | undefined;
   #sightingsBehindSinceMs: number | undefined;
   /** A turn is to drop all that is held, because the log does not tell all changes. */
@@ -86,7 +86,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#local = options.local;
     const pollLimit = options.pageSize + 1;
     this.#pages = new PageLoader(options.log, options.table);
-    this.#ahead = new ReadAhead(options.log, this.#pages, pollLimit);
+    const monotonicMs = () => options.now().monotonicMs;
+    this.#ahead = new ReadAhead(options.log, this.#pages, pollLimit, monotonicMs);
     this.#marks = new Marks({
       ...options,
       pages: this.#pages,
@@ -169,10 +170,11 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   async #turn(): Promise<boolean> {
     const from = this.#local.applied;
-    const [snapshot, stored] = await Promise.all([
+    const [polled, stored] = await Promise.all([
       this.#timed(this.#ahead.poll(from)),
       this.#marks.read(),
     ]);
+    const { snapshot } = polled;
     if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
@@ -186,7 +188,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
     const judged = this.#marks.judge(stored, snapshot, from.version);
     if (verdict.kind === 'page') await this.#takePage(verdict.page, judged, snapshot.head);
-    this.#noteBeat(snapshot);
+    this.#noteBeat(polled);
     const marksDone = await this.#marks.mend(judged);
     return !marksDone || this.#isRepairDue || this.#local.applied.version < snapshot.head;
   }
@@ -262,6 +264,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   async #rebase(reason: RebaseReason): Promise<boolean> {
     // Nothing is held yet: whoever asked for it before has it.
     if (reason === 'start') this.#marks.heed(await this.#marks.read());
+    const askedAtMs = this.#options.now().monotonicMs;
     const tip = await this.#options.log.tip();
     const rewritten = reason === 'regressed' || reason === 'diverged';
     if (!rewritten && tip.head < this.#local.applied.version) {
@@ -280,24 +283,26 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (!this.#started || rewritten) this.#startHead = tip.head;
     this.#started = true;
     if (rewritten) this.#freshness = undefined; // another server's clock, perhaps
-    this.#caughtUpWith(tip.beatAtMs);
+    this.#caughtUpWith(tip.beatAtMs, { snapshot: tip, askedAtMs });
     this.emit('rebase', reason);
     return true;
   }
 
-  #noteBeat(snapshot: LogSnapshot): void {
+  #noteBeat(polled: Polled): void {
+    const { snapshot } = polled;
     this.#newestBeatAtMs = Math.max(this.#newestBeatAtMs, snapshot.beatAtMs);
     // What was seen beyond this head may be of a history that is no more: that is not fresh.
     if (this.#local.sightings.newest > snapshot.head) return;
     this.#pendingBeat ??= snapshot;
     if (this.#local.applied.version >= snapshot.head) this.#pendingBeat = snapshot;
     if (this.#local.applied.version < this.#pendingBeat.head) return;
-    this.#caughtUpWith(this.#pendingBeat.beatAtMs);
+    this.#caughtUpWith(this.#pendingBeat.beatAtMs, polled);
     this.#pendingBeat = undefined;
   }
 
-  #caughtUpWith(beatAtMs: number): void {
-    this.#freshness = observeBeat(this.#freshness, beatAtMs, this.#options.now());
+  #caughtUpWith(beatAtMs: number, { snapshot, askedAtMs }: Polled): void {
+    const beat = { beatAtMs, serverOffsetMs: askedAtMs - snapshot.clockMs };
+    this.#freshness = observeBeat(this.#freshness, beat, this.#options.now());
     this.emit('beat');
   }
 }

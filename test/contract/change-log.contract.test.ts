@@ -84,7 +84,7 @@ class RealWorld implements World {
 /** The real log over a pool whose server is simulated. */
 function simulatedWorld(): World {
   const history = new History(0);
-  const replica = () => ({ history, moment: history.moment(history.end) });
+  const replica = () => ({ history, moment: history.moment(history.end), clockMs: Date.now() });
   const network = { epoch: 0, nowMs: () => 0, connect: () => replicaSession(replica) };
   const pool = new SimulatedPool('contract', network, new AtOnce(1));
   const change = async (key: string, text: string | null) => {
@@ -123,8 +123,17 @@ describe.each(worlds)('the log of %s', (_name, makeWorld) => {
     const tip = await world.log.tip();
     expect(tip.head).toBe(1);
     expect(tip.rows).toMatchObject([{ version: 1, table: '', key: '' }]);
-    expect(await world.log.poll(1, 10)).toEqual(tip);
+    expect(await world.log.poll(1, 10)).toEqual({ ...tip, clockMs: expect.any(Number) });
     expect((await world.log.poll(2, 10)).rows).toEqual([]);
+  });
+
+  test("tells the server's clock, in UTC", async () => {
+    const before = Date.now(); // all are on this machine
+    const [tip, polled] = [await world.log.tip(), await world.log.poll(1, 10)];
+    for (const { clockMs } of [tip, polled]) {
+      expect(clockMs).toBeGreaterThanOrEqual(before);
+      expect(clockMs).toBeLessThanOrEqual(Date.now() + 1); // it is rounded up
+    }
   });
 
   test('shows changes in order, the own row first, up to the limit', async () => {

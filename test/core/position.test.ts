@@ -24,6 +24,7 @@ const rows = (from: number, to: number, epoch = 0) =>
 const snapshot = (head: number, logged: readonly LogRow[]): LogSnapshot => ({
   head,
   beatAtMs: 0,
+  clockMs: 0,
   rows: logged,
 });
 const at = (version: number): Position => positionOf(row(version));

@@ -59,7 +59,7 @@ export class FakeReader extends EventEmitter<ReaderEvents> implements Readings {
     applied: () => this.applied,
     poll: async (version, limit) => {
       const rows = this.log.filter((row) => row.version >= version).slice(0, limit);
-      return { head: this.applied.version, beatAtMs: 0, rows };
+      return { head: this.applied.version, beatAtMs: 0, clockMs: 0, rows };
     },
     reach: async () => false,
     onReset: (reason) => this.resets.push(reason),

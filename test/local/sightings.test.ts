@@ -7,7 +7,7 @@ function row(version: number, changedAt: string): LogRow {
 }
 
 function snapshot(...rows: LogRow[]): LogSnapshot {
-  return { head: rows.at(-1)?.version ?? 0, beatAtMs: 0, rows };
+  return { head: rows.at(-1)?.version ?? 0, beatAtMs: 0, clockMs: 0, rows };
 }
 
 describe('sightings', () => {

@@ -161,7 +161,7 @@ export const readerMutants: readonly Mutant[] = [
     name: 'wall-clock-only',
     wrong: "freshness is told by the wall clocks alone: B's clock that runs behind makes it fresh",
     file: FRESHNESS,
-    find: 'return Math.max(0, byWallMs, byMonotonicMs);',
+    find: 'return Math.max(0, byWallMs, byServerMs, byMonotonicMs);',
     replace: 'return Math.max(0, byWallMs);',
     guarantees: STALENESS,
     budget,
@@ -171,8 +171,18 @@ export const readerMutants: readonly Mutant[] = [
     wrong:
       'freshness is told by the quickest beat alone: a replica that always was late looks fresh',
     file: FRESHNESS,
-    find: 'return Math.max(0, byWallMs, byMonotonicMs);',
+    find: 'return Math.max(0, byWallMs, byServerMs, byMonotonicMs);',
     replace: 'return Math.max(0, byMonotonicMs);',
+    guarantees: STALENESS,
+    budget,
+  },
+  {
+    name: 'server-clock-unheard',
+    wrong:
+      "MySQL-B's clock does not count: a process whose own is behind, and that began while replication was late, makes it fresh",
+    file: FRESHNESS,
+    find: 'return Math.max(0, byWallMs, byServerMs, byMonotonicMs);',
+    replace: 'return Math.max(0, byWallMs, byMonotonicMs);',
     guarantees: STALENESS,
     budget,
   },

@@ -187,9 +187,9 @@ export const reconcilerMutants: readonly Mutant[] = [
     name: 'fresh-by-the-time-of-the-poll',
     wrong: 'the time of the poll counts as the heartbeat: a replica that stands still looks fresh',
     file: RECONCILER,
-    find: 'this.#freshness = observeBeat(this.#freshness, beatAtMs, this.#options.now());',
+    find: 'const beat = { beatAtMs, serverOffsetMs: askedAtMs - snapshot.clockMs };',
     replace:
-      'this.#freshness = observeBeat(this.#freshness, Math.max(beatAtMs, this.#options.now().wallMs), this.#options.now());',
+      'const beat = { beatAtMs: Math.max(beatAtMs, this.#options.now().wallMs), serverOffsetMs: askedAtMs - snapshot.clockMs };',
     guarantees: ['fresh'],
     budget,
   },

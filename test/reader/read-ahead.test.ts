@@ -20,8 +20,10 @@ function shown(version: number): LogSnapshot {
     key: `k${version + 1 + index}`,
     changedAt: '2026-01-01 00:00:00',
   }));
-  return { head: HEAD, beatAtMs: 0, rows };
+  return { head: HEAD, beatAtMs: 0, clockMs: 0, rows };
 }
+
+let nowMs = 0;
 
 beforeEach(() => {
   asked = [];
@@ -38,12 +40,17 @@ beforeEach(() => {
       return { kind: 'small', entries: new Map(keys.map((key) => [key, new Entry(at, 0, null)])) };
     },
   };
-  ahead = new ReadAhead(log as ChangeLog, new PageLoader(log as ChangeLog, 'configs'), 10);
+  ahead = new ReadAhead(
+    log as ChangeLog,
+    new PageLoader(log as ChangeLog, 'configs'),
+    10,
+    () => nowMs,
+  );
 });
 
 /** What a turn does with its snapshot. */
 async function turn(from: Position): Promise<number> {
-  const verdict = decide(from, await ahead.poll(from));
+  const verdict = decide(from, (await ahead.poll(from)).snapshot);
   if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
   return (await ahead.load(verdict.page)).entries.size;
 }
@@ -52,6 +59,14 @@ test('the turn after it finds snapshot and values read, and asks for nothing', a
   ahead.go(FIRST);
   expect(await turn(FIRST)).toBe(HEAD - FIRST.version);
   expect(asked).toEqual(['poll from 3', `fetch ${HEAD - FIRST.version}`]);
+});
+
+test('the turn after it is told when that was asked', async () => {
+  nowMs = 7;
+  ahead.go(FIRST);
+  nowMs = 50;
+  expect((await ahead.poll(FIRST)).askedAtMs).toBe(7);
+  expect((await ahead.poll(FIRST)).askedAtMs).toBe(50);
 });
 
 test('a turn that begins elsewhere reads for itself, also at the same version', async () => {

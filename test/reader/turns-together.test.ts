@@ -72,7 +72,12 @@ describe('turns together', () => {
 });
 
 describe('polls together', () => {
-  const snapshot = (head: number, beatAtMs = 0): LogSnapshot => ({ head, beatAtMs, rows: [] });
+  const snapshot = (head: number, beatAtMs = 0): LogSnapshot => ({
+    head,
+    beatAtMs,
+    clockMs: 0,
+    rows: [],
+  });
 
   test('of one moment, from one version, are one statement, begun after all have asked', async () => {
     const polls = new PollsTogether();

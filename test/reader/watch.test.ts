@@ -29,7 +29,7 @@ class Bench {
         this.polls += 1;
         await turn();
         const rows = this.log.filter((row) => row.version >= version).slice(0, limit);
-        const snapshot = { head: this.log.at(-1)?.version ?? 0, beatAtMs: 0, rows };
+        const snapshot = { head: this.log.at(-1)?.version ?? 0, beatAtMs: 0, clockMs: 0, rows };
         this.during();
         return snapshot;
       },

@@ -222,6 +222,16 @@ const faults: Act[] = [
     },
   },
   {
+    name: 'the clock of B is set',
+    weight: 0.05,
+    family: 'clock',
+    run: ({ b, scheduler }) => {
+      const skewMs = scheduler.one([-60_000, -2_000, 0, 0, 2_000, 60_000]);
+      b.setSkew(skewMs);
+      scheduler.note(`  by ${skewMs} ms`);
+    },
+  },
+  {
     name: 'a reader dies, and another starts',
     weight: 0.1,
     family: 'crash',

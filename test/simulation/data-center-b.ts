@@ -2,6 +2,7 @@
  * MySQL in data center B: replicas, each a history and how far it has executed it. Its history
  * changes at one instant for all of them, and no connection or message outlives that.
  */
+import type { SimulatedClock } from './clock.js';
 import type { Network, Session } from './fake-pool.js';
 import { replicaSession, type Snapshot } from './fake-replica.js';
 import type { History } from './history.js';
@@ -31,6 +32,10 @@ export class DataCenterB implements Network {
   readonly #replicas: Replica[];
   readonly #readers = new Map<string, { readonly index: number; readonly asked: Asked }>();
   readonly nowMs: () => number;
+  readonly #wallMs: () => number;
+  #skewMs = 0;
+  /** The most that the clock of the servers was behind. */
+  behindMs = 0;
   history: History;
   epoch = 0;
   /** So many queries fail. */
@@ -38,17 +43,24 @@ export class DataCenterB implements Network {
   /** No query is answered until then. */
   downUntilMs = 0;
 
-  constructor(history: History, setting: Setting, scheduler: Scheduler, nowMs: () => number) {
+  constructor(history: History, setting: Setting, scheduler: Scheduler, clock: SimulatedClock) {
     this.history = history;
     this.#setting = setting;
     this.#scheduler = scheduler;
-    this.nowMs = nowMs;
+    this.nowMs = () => clock.nowMs;
+    this.#wallMs = () => clock.wallMs;
     this.#replicas = Array.from({ length: setting.replicas }, () => ({ at: 0, isStopped: false }));
   }
 
   /** The head of the replica that is furthest. */
   get head(): number {
     return Math.max(...this.#replicas.map(({ at }) => this.history.moment(at).head));
+  }
+
+  /** The clock of the servers is set. */
+  setSkew(skewMs: number): void {
+    this.#skewMs = skewMs;
+    this.behindMs = Math.max(this.behindMs, -skewMs);
   }
 
   add(client: string, index: number, asked: Asked): void {
@@ -149,6 +161,6 @@ export class DataCenterB implements Network {
     if (reader !== undefined && moment.head < reader.asked.requiredAsOf()) {
       reader.asked.lagged();
     }
-    return { history: this.history, moment };
+    return { history: this.history, moment, clockMs: this.#wallMs() + this.#skewMs };
   }
 }

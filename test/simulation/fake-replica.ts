@@ -4,11 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { type Session, SimulationGap, type SqlValue } from './fake-pool.js';
-import type { History, Moment } from './history.js';
+import { type History, type Moment, printed } from './history.js';
 
 export interface Snapshot {
   readonly history: History;
   readonly moment: Moment;
+  /** The server's clock. */
+  readonly clockMs: number;
 }
 
 type Row = Record<string, unknown>;
@@ -22,8 +24,8 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
           'WHERE c\\.version (>=|>) \\? ORDER BY c\\.version LIMIT (\\d+)',
       ),
       ([, operator, limit]) =>
-        ({ history, moment }, [from]) =>
-          withStream(moment, history, firstOf(from, operator), Number(limit)).filter(
+        (snapshot, [from]) =>
+          withStream(snapshot, firstOf(from, operator), Number(limit)).filter(
             ({ version }) => version !== null,
           ),
     ],
@@ -34,16 +36,14 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
           'WHERE s\\.id = 1 ORDER BY c\\.version',
       ),
       ([, operator, limit]) =>
-        ({ history, moment }, [from]) =>
-          withStream(moment, history, firstOf(from, operator), Number(limit)),
+        (snapshot, [from]) =>
+          withStream(snapshot, firstOf(from, operator), Number(limit)),
     ],
     [
       statement(
         'FROM config_stream s LEFT JOIN config_changes c ON c\\.version = s\\.head WHERE s\\.id = 1',
       ),
-      () =>
-        ({ history, moment }) =>
-          withStream(moment, history, moment.head, 1),
+      () => (snapshot) => withStream(snapshot, snapshot.moment.head, 1),
     ],
     [
       /^SELECT s\.head, c\.table_name AS head_table, .* LENGTH\(t\.`config_value`\) AS bytes, (SHA2|CAST|IF)\(.* AS content FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
@@ -74,6 +74,7 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
 function statement(from: string): RegExp {
   const columns =
     's\\.head, CAST\\(s\\.beat_at AS CHAR\\) AS beat_at, ' +
+    'CAST\\(UTC_TIMESTAMP\\(6\\) AS CHAR\\) AS now_at, ' +
     'c\\.version, c\\.table_name, c\\.row_key, CAST\\(c\\.changed_at AS CHAR\\) AS changed_at';
   return new RegExp(`^SELECT ${columns} ${from}$`);
 }
@@ -112,8 +113,9 @@ function answerTo(sql: string, bytes?: number): Answer {
   throw new SimulationGap(`Expected a statement that the simulated replica knows, got ${text}`);
 }
 
-function withStream({ head, beatAt }: Moment, history: History, from: number, limit: number) {
-  const stream = { head, beat_at: beatAt };
+function withStream({ history, moment, clockMs }: Snapshot, from: number, limit: number) {
+  const { head, beatAt } = moment;
+  const stream = { head, beat_at: beatAt, now_at: printed(clockMs) };
   const rows = history.log(from, limit, head).map((row) => ({
     ...stream,
     version: row.version,

@@ -208,6 +208,7 @@ function indexAt(values: readonly number[], limit: number): number {
   return low - 1;
 }
 
-function printed(ms: number): string {
+/** As the server prints a DATETIME(6). */
+export function printed(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').replace('Z', '000');
 }

@@ -245,8 +245,8 @@ export class Instance implements Asked {
       reading.stale ? Number.POSITIVE_INFINITY : STALE_AFTER_MS,
       options.maxStalenessMs ?? Number.POSITIVE_INFINITY,
     );
-    // A clock that is behind may fake so much, but no more than the calibration was late.
-    const fakedMs = Math.min(this.#behindMs, this.#calibratedMs);
+    // Both clocks that are behind may fake so much, but no more than the calibration was late.
+    const fakedMs = Math.min(this.#behindMs, this.#world.b.behindMs, this.#calibratedMs);
     const completeToMs = begun.atMs - boundMs - fakedMs;
     this.witness.judge(
       {
@@ -305,8 +305,7 @@ export class Instance implements Asked {
       this.#world.scheduler.note(`  ${this.name} rebases: ${reason}, at ${this.applied.version}`);
       const isRewritten = reason === 'diverged' || reason === 'regressed';
       if (isRewritten) this.witness.rebased();
-      // Its age by the wall clock is at least this much off from what the heartbeat's really was.
-      if (reason === 'start') this.#calibratedMs = reconciler.ageMs() - this.skewMs;
+      if (reason === 'start') this.#calibratedMs = clock.wallMs - reconciler.beatAtMs;
       else if (isRewritten) this.#calibratedMs = Number.POSITIVE_INFINITY;
     });
     reconciler.on('page', ({ to }, keys) => {

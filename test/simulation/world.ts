@@ -75,7 +75,7 @@ export class World {
     this.source = new SimulatedSource(history, nowMs, (changes, first) =>
       this.writers.onCommit(changes, first),
     );
-    this.b = new DataCenterB(history, setting, this.scheduler, nowMs);
+    this.b = new DataCenterB(history, setting, this.scheduler, this.clock);
     this.redis = new SimulatedRedis(nowMs);
     this.writers = new Writers(this);
     for (let index = 0; index < setting.instances; index++) this.addInstance(index);
