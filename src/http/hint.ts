@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { AssertKeepsUp } from './guard.js';
 import { refuseOtherMethods } from './methods.js';
 import { problemResponses } from './problem.js';
-import type { Readings } from './read-app.js';
+import type { Readings } from './readings.js';
 import { InvalidRequestError } from './request.js';
 
 export interface HintRouteOptions {

@@ -10,7 +10,6 @@ import type { Registry } from 'prom-client';
 import { DEFAULT_NAME } from '../core/collection.js';
 import type { Reading, ReadOptions } from '../core/reading.js';
 import { mergedMetrics } from '../merged-metrics.js';
-import type { Reader, ReaderEvents } from '../reader/reader.js';
 import { Closing } from './closing.js';
 import { type AssertKeepsUp, type GuardOptions, guard, refusalsOf } from './guard.js';
 import { healthRoutes, statusRoute } from './health.js';
@@ -21,6 +20,7 @@ import { documentRoutes, operationOf } from './openapi.js';
 import { pageFiles, pageRoute } from './page/routes.js';
 import { handleError, problem, problemResponse, problemResponses, sendProblem } from './problem.js';
 import { readersRoute } from './readers.js';
+import type { Readings, ReadingsByName } from './readings.js';
 import {
   describeOnly,
   hasQuery,
@@ -33,32 +33,6 @@ import {
 import { Unsent } from './unsent.js';
 import { isKnown, readWhenChanged, waitInQuery, waitQuery } from './wait.js';
 import { watchRoute } from './watch.js';
-
-/** The part of a Reader that the app calls. */
-export type Readings = Pick<
-  Reader,
-  | 'peek'
-  | 'get'
-  | 'getMany'
-  | 'list'
-  | 'watch'
-  | 'changed'
-  | 'hint'
-  | 'readers'
-  | 'ready'
-  | 'status'
-  | 'metrics'
-> &
-  Telling;
-
-/** Of an EventEmitter, what the page uses. */
-interface Telling {
-  on(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
-  off(event: 'change', listener: (...change: ReaderEvents['change']) => void): unknown;
-}
-
-/** Readers by the names of their collections, such as what `createReaders` returns. */
-export type ReadingsByName = Iterable<readonly [name: string, reader: Readings]>;
 
 export interface ReadAppOptions extends GuardOptions {
   /** One, whose collection is `configs`, or several by name. */

@@ -14,7 +14,7 @@ import type { Closing } from './closing.js';
 import type { AssertKeepsUp } from './guard.js';
 import { refuseOtherMethods } from './methods.js';
 import { problemResponses } from './problem.js';
-import type { Readings } from './read-app.js';
+import type { Readings } from './readings.js';
 import { textInQuery } from './request.js';
 
 export interface WatchRouteOptions {

@@ -6,7 +6,7 @@ import { Entry } from '../../src/core/entry.js';
 import { assertKey } from '../../src/core/key.js';
 import { type LogRow, type Position, positionOf } from '../../src/core/position.js';
 import { Reading, type ReadOptions, type Tier } from '../../src/core/reading.js';
-import type { Readings } from '../../src/http/read-app.js';
+import type { Readings } from '../../src/http/readings.js';
 import { type ChangedOptions, KeyChanges } from '../../src/reader/key-changes.js';
 import type { ReaderEvents } from '../../src/reader/reader.js';
 import type { ReaderStatus } from '../../src/reader/status.js';

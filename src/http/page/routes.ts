@@ -8,7 +8,7 @@ import type { ReaderEvents } from '../../reader/reader.js';
 import type { AssertKeepsUp } from '../guard.js';
 import { refuseOtherMethods } from '../methods.js';
 import { problemResponses } from '../problem.js';
-import type { Readings } from '../read-app.js';
+import type { Readings } from '../readings.js';
 import { CHART_FILES, fileRoutes, publicFile } from './files.js';
 import { Recent, SLOT_MS, type Slot } from './recent.js';
 import { together } from './together.js';
