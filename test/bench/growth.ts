@@ -21,10 +21,10 @@ interface Size {
 const SMALL: Size = { configs: 1_000, changes: 10_000 };
 const BIG = {
   full: { configs: 1_000_000, changes: 5_000_000 },
-  quick: { configs: 20_000, changes: 200_000 },
+  quick: { configs: 10_000, changes: 100_000 },
 };
 const ENTRIES = { full: 10_000, quick: 2_000 };
-const POLLS = 300;
+const POLLS = { full: 300, quick: 100 };
 const PAGE = 500;
 const TIMEOUT_MS = 10_000;
 const RECENT = 50;
@@ -40,8 +40,9 @@ export async function growth(stage: Stage, rounds: Rounds, quick: boolean): Prom
   const few = quick ? ENTRIES.quick : ENTRIES.full;
   await makeDatabase(stage, 'growth_small', SMALL);
   await makeDatabase(stage, 'growth_big', big);
-  const ours = pollsOf(stage, 'growth_big', big);
-  const peer = pollsOf(stage, 'growth_small', SMALL);
+  const polls = quick ? POLLS.quick : POLLS.full;
+  const ours = pollsOf(stage, 'growth_big', big, polls);
+  const peer = pollsOf(stage, 'growth_small', SMALL, polls);
   const sizes = ({ configs, changes }: Size) =>
     `${short(configs)} configs, ${short(changes)} changes`;
   const common = { peerName: sizes(SMALL), better: 'lower', target: MOST } as const;
@@ -74,14 +75,14 @@ export async function growth(stage: Stage, rounds: Rounds, quick: boolean): Prom
 }
 
 /** us of a poll that finds nothing, and of one that finds one change and loads it. */
-function pollsOf(stage: Stage, database: string, { configs, changes }: Size) {
+function pollsOf(stage: Stage, database: string, { configs, changes }: Size, polls: number) {
   const pool = openPool(stage.centers.a.url(database), { connectionLimit: 1 });
   stage.after(() => pool.end());
   const log = new MysqlLog(pool, DEFAULT_COLLECTION, TIMEOUT_MS);
   const usPer = async (poll: (call: number) => Promise<void>) => {
     const start = performance.now();
-    for (let call = 0; call < POLLS; call++) await poll(call);
-    return ((performance.now() - start) * 1000) / POLLS;
+    for (let call = 0; call < polls; call++) await poll(call);
+    return ((performance.now() - start) * 1000) / polls;
   };
   return {
     empty: () =>

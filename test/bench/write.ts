@@ -24,6 +24,13 @@ async function makePlainTable(stage: Stage): Promise<void> {
   await connection.end();
 }
 
+/** MySQL-B is another machine's in service, and would share this one's processors here. */
+async function withoutReplica(stage: Stage): Promise<void> {
+  await stage.centers.caughtUp();
+  await stage.centers.stopReplication();
+  stage.after(() => stage.centers.startReplication());
+}
+
 let serial = 10_000_000;
 
 /** Unlike any before: a row that is written as it is already costs next to nothing. */
@@ -38,7 +45,6 @@ async function rowsPerSecond(
   rows: number,
   put: (key: string, value: string) => Promise<unknown>,
 ): Promise<number> {
-  await stage.centers.caughtUp(); // the replica still works on what the other side wrote
   let next = 0;
   const start = performance.now();
   const clients = Array.from({ length: CLIENTS }, async () => {
@@ -54,6 +60,7 @@ async function rowsPerSecond(
 export async function write(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const rows = quick ? ROWS.quick : ROWS.full;
   await makePlainTable(stage);
+  await withoutReplica(stage);
   const writer = stage.writer();
   const pool = createPool({ uri: stage.a, connectionLimit: CLIENTS });
   stage.after(() => pool.end());
@@ -83,10 +90,7 @@ export async function triggerCost(stage: Stage, rounds: Rounds, quick: boolean):
   );
   stage.after(() => Promise.all(connections.map((connection) => connection.end())));
   await connections[0]?.query('REPLACE INTO plain_configs SELECT * FROM configs');
-  // MySQL-B is another machine's in service, and would share this one's processors here.
-  await stage.centers.caughtUp();
-  await stage.centers.stopReplication();
-  stage.after(() => stage.centers.startReplication());
+  await withoutReplica(stage);
   const cost = (shape: Shape, target: number | 'none') => {
     const of = (table: string) => () => rowsUpdatedPerSecond(connections, table, updates, shape);
     const { clients, rows } = shape;
