@@ -41,7 +41,6 @@ function nextValue(): string {
 
 /** Rows per second of so many clients that each write one row after the other. */
 async function rowsPerSecond(
-  stage: Stage,
   rows: number,
   put: (key: string, value: string) => Promise<unknown>,
 ): Promise<number> {
@@ -72,8 +71,8 @@ export async function write(stage: Stage, rounds: Rounds, quick: boolean): Promi
         unit: '1/s',
         better: 'higher',
         target: 2,
-        ours: () => rowsPerSecond(stage, rows, (key, value) => writer.put(key, value)),
-        peer: () => rowsPerSecond(stage, rows, (key, value) => pool.execute(PLAIN, [key, value])),
+        ours: () => rowsPerSecond(rows, (key, value) => writer.put(key, value)),
+        peer: () => rowsPerSecond(rows, (key, value) => pool.execute(PLAIN, [key, value])),
       },
       rounds,
     ),
