@@ -9,22 +9,18 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  Database,
-  type DatabaseServer,
-  type Flavor,
-  randomPassword,
-  type ServerKind,
-} from './database-server.js';
+import { Database, type DatabaseServer, randomPassword } from './database-server.js';
 import { atExit } from './exit.js';
 import { mariadbKind } from './mariadb.js';
 import { mysqlKind } from './mysql.js';
 import { createRedis, type RedisServer } from './redis.js';
 import { untilCaughtUp } from './replication.js';
+import type { Flavor, ServerKind } from './server-kind.js';
 import { ServerError } from './server-process.js';
 
-export type { DatabaseServer, Endpoint, Flavor } from './database-server.js';
+export type { DatabaseServer } from './database-server.js';
 export type { RedisServer } from './redis.js';
+export type { Endpoint, Flavor } from './server-kind.js';
 
 export interface DataCentersOptions {
   flavor: Flavor;

@@ -10,18 +10,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise';
 import { copyFreshData } from './fresh-data.js';
-import type { DatabasePrograms } from './programs.js';
+import { type Endpoint, REPLICATION_USER, type ServerKind } from './server-kind.js';
 import { freePort, LOOPBACK, ServerProcess } from './server-process.js';
-
-export type Flavor = 'mysql' | 'mariadb';
-
-export interface Endpoint {
-  host: string;
-  port: number;
-  user: string;
-  password: string;
-  database: string;
-}
 
 export interface DatabaseServer {
   readonly endpoint: Endpoint;
@@ -36,20 +26,6 @@ export interface DatabaseServer {
 
 export type Role = 'source' | 'replica';
 
-/** What differs between MySQL and MariaDB. */
-export interface ServerKind {
-  readonly flavor: Flavor;
-  readonly programs: DatabasePrograms;
-  readonly args: readonly string[];
-  readonly replicaArgs: readonly string[];
-  /** Fills an empty data folder. */
-  initialise(folder: string): Promise<void>;
-  /** Makes the replica follow the source from the start of its history, and begin. */
-  follow(replica: Connection, source: Endpoint): Promise<void>;
-  readonly startReplication: string;
-  readonly stopReplication: string;
-}
-
 export interface CreateOptions {
   /** Created; its `data` folder holds all that the server keeps. */
   readonly folder: string;
@@ -62,8 +38,6 @@ export interface CreateOptions {
   /** More arguments of the server, at each start. */
   readonly args?: readonly string[];
 }
-
-export const REPLICATION_USER = 'tidemark_replica';
 
 export class Database implements DatabaseServer {
   readonly endpoint: Endpoint;

@@ -7,8 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ServerKind } from './database-server.js';
 import { cacheFolder } from './programs.js';
+import type { ServerKind } from './server-kind.js';
 import { ServerError } from './server-process.js';
 
 /** Makes `folder`, with the data of a server that was never started. */

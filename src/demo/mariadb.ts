@@ -1,8 +1,8 @@
 /** MariaDB as a server kind: GTIDs by slave position, row format, a read-only replica. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { REPLICATION_USER, type ServerKind } from './database-server.js';
 import { findMariaDB, onPath, required } from './programs.js';
+import { REPLICATION_USER, type ServerKind } from './server-kind.js';
 
 const run = promisify(execFile);
 

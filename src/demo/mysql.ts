@@ -1,8 +1,8 @@
 /** MySQL as a server kind: GTIDs with auto-position, a replica that nobody can write to. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { REPLICATION_USER, type ServerKind } from './database-server.js';
 import { findMySQL, required } from './programs.js';
+import { REPLICATION_USER, type ServerKind } from './server-kind.js';
 
 const run = promisify(execFile);
 

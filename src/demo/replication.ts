@@ -1,6 +1,6 @@
 /** Waits until a replica has executed all that its source has committed, by GTID. */
 import type { RowDataPacket } from 'mysql2/promise';
-import type { Flavor } from './database-server.js';
+import type { Flavor } from './server-kind.js';
 import { ServerError } from './server-process.js';
 
 /** Runs one statement on one server. */

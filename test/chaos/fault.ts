@@ -5,7 +5,7 @@
  * a target in common are never active at once, so that each finds its target well. A fault that is
  * `alone` waits until no other is active, and others wait for it.
  */
-import type { Flavor } from '../../src/demo/database-server.js';
+import type { Flavor } from '../../src/demo/server-kind.js';
 import type { Random } from './random.js';
 import type { Stage } from './stage.js';
 

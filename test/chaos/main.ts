@@ -3,7 +3,7 @@
  * truth. Exit status: 0 all guarantees held, 1 one was violated, 2 the run itself failed.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Flavor } from '../../src/demo/database-server.js';
+import type { Flavor } from '../../src/demo/server-kind.js';
 import type { RedisKind } from './fault.js';
 import { NotConvergedError } from './fault-runner.js';
 import { report, summaryOf } from './report.js';

@@ -2,7 +2,7 @@
  * Which faults come when: a pure function of the seed. Faults overlap, up to three at a time, and
  * come in waves; between two waves all is well for a moment, which is when convergence is measured.
  */
-import type { Flavor } from '../../src/demo/database-server.js';
+import type { Flavor } from '../../src/demo/server-kind.js';
 import type { Fault, RedisKind } from './fault.js';
 import { Random } from './random.js';
 

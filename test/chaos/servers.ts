@@ -8,10 +8,11 @@
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RowDataPacket } from 'mysql2/promise';
-import { Database, type Flavor, randomPassword } from '../../src/demo/database-server.js';
+import { Database, randomPassword } from '../../src/demo/database-server.js';
 import { mariadbKind } from '../../src/demo/mariadb.js';
 import { mysqlKind } from '../../src/demo/mysql.js';
 import { untilCaughtUp } from '../../src/demo/replication.js';
+import type { Flavor } from '../../src/demo/server-kind.js';
 import { FaultProxy } from './proxy.js';
 
 const DATABASE = 'tidemark';
