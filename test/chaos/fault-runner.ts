@@ -28,6 +28,8 @@ interface Active {
 
 /** A reader that has not come a version nearer for so long is stuck. */
 const STUCK_AFTER_MS = 90_000;
+/** Replication that has not come back by itself is started again, as an operator would. */
+const REPLICATION_STUCK_AFTER_MS = 30_000;
 const CONVERGENCE_POLL_MS = 25;
 
 export class FaultRunner {
@@ -70,9 +72,10 @@ export class FaultRunner {
     await this.#allOver();
     if (this.#failure !== undefined) throw this.#failure;
     if (this.options.signal.aborted) return;
-    const tookMs = await convergence(this.options.stage, this.options.signal);
+    const { stage, signal, say } = this.options;
+    const tookMs = await convergence(stage, signal, say);
     this.convergencesMs.push(tookMs);
-    this.options.say(`all faults over, converged after ${Math.round(tookMs)} ms`);
+    say(`all faults over, converged after ${Math.round(tookMs)} ms`);
   }
 
   #begin(planned: Planned, atMs: number): void {
@@ -123,12 +126,17 @@ export class FaultRunner {
 /** How long until every reader has applied what A has now. On a machine that is busy with other runs
  * that may take long, so it counts whether they come nearer.
  * @throws NotConvergedError when one of them is stuck */
-export async function convergence(stage: Stage, signal: AbortSignal): Promise<number> {
+export async function convergence(
+  stage: Stage,
+  signal: AbortSignal,
+  say: (line: string) => void = () => {},
+): Promise<number> {
   const head = await stage.servers.headOfA();
   const startMs = nowMs();
   const waiting = new Set(stage.readers);
   const seen = new Map<string, number>();
   let movedMs = startMs;
+  let isReplicationStarted = false;
   while (waiting.size > 0 && !signal.aborted) {
     for (const reader of waiting) {
       const applied = await reader.applied();
@@ -140,6 +148,10 @@ export async function convergence(stage: Stage, signal: AbortSignal): Promise<nu
       seen.set(reader.name, applied);
       movedMs = nowMs();
     }
+    if (!isReplicationStarted && nowMs() - movedMs > REPLICATION_STUCK_AFTER_MS) {
+      isReplicationStarted = true;
+      await startReplicationAgain(stage, head, say);
+    }
     if (nowMs() - movedMs > STUCK_AFTER_MS) {
       const behind = [...waiting].map(
         ({ name }) => `${name} (at ${seen.get(name) ?? 'no answer'})`,
@@ -150,6 +162,18 @@ export async function convergence(stage: Stage, signal: AbortSignal): Promise<nu
     if (waiting.size > 0) await delay(CONVERGENCE_POLL_MS);
   }
   return nowMs() - startMs;
+}
+
+async function startReplicationAgain(
+  { servers }: Stage,
+  head: number,
+  say: (line: string) => void,
+): Promise<void> {
+  const inB = await servers.headOfB();
+  if (inB >= head) return;
+  say(`B stays at ${inB} (${await servers.replicationOfB()}): its replication is started again`);
+  await servers.stopReplication(servers.b);
+  await servers.startReplication(servers.b);
 }
 
 /** A finding: nothing is wrong any more, and no reader that is behind comes nearer. */

@@ -79,6 +79,16 @@ export class Servers {
     await replica.query(this.#kind.startReplication, [], '');
   }
 
+  /** How B's replication stands, by the server's own words, without those that quote rows. */
+  async replicationOfB(): Promise<string> {
+    const sql = this.flavor === 'mysql' ? 'SHOW REPLICA STATUS' : 'SHOW SLAVE STATUS';
+    const [status = {}] = await this.b.query(sql, [], '');
+    return Object.entries(status)
+      .filter(([name]) => /_Running(_State)?$|_IO_State$|_Errno$|Seconds_Behind/.test(name))
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ');
+  }
+
   /** B applies what A committed only so much later. */
   async delayReplication(seconds: number): Promise<void> {
     const change =
