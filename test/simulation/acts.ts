@@ -224,7 +224,7 @@ const faults: Act[] = [
   {
     name: 'the clock of B is set',
     weight: 0.05,
-    family: 'clock',
+    family: 'server clock',
     run: ({ b, scheduler }) => {
       const skewMs = scheduler.one([-60_000, -2_000, 0, 0, 2_000, 60_000]);
       b.setSkew(skewMs);

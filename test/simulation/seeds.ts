@@ -1,5 +1,5 @@
 /** Every seed that ever failed, and what it found. Each runs with the tests. */
-import { type Setting, settings } from './setting.js';
+import { drawnBefore, type Setting, settings } from './setting.js';
 
 export interface FailedSeed {
   readonly seed: number;
@@ -32,31 +32,37 @@ export const seeds: readonly FailedSeed[] = [
   {
     seed: 504,
     steps: 2_000,
+    setting: drawnBefore(504),
     found: 'a load from before a failover, answered after it and then forgotten',
   },
   {
     seed: 2100,
     steps: 3_000,
+    setting: drawnBefore(2100),
     found: 'a refresh with what a lagging replica had, over a newer answer that was pushed out',
   },
   {
     seed: 2346,
     steps: 3_000,
+    setting: drawnBefore(2346),
     found: 'an answer of a lost history, not marked stale while the lost head was waited for',
   },
   {
     seed: 50056,
     steps: 9_200,
+    setting: drawnBefore(50056),
     found: 'a head of a lost history, remembered through a rebase, started the reader again later',
   },
   {
     seed: 200419,
     steps: 4_000,
+    setting: drawnBefore(200419),
     found: "a lagging replica's older heartbeat calibrated anew what guards against a slow clock",
   },
   {
     seed: 30018722,
     steps: 400,
+    setting: drawnBefore(30018722),
     found: 'an answer read at a head whose row was missing from the log, held in the next history',
   },
   {
@@ -74,6 +80,7 @@ export const seeds: readonly FailedSeed[] = [
   {
     seed: 400147,
     steps: 2_100,
+    setting: drawnBefore(400147),
     found: 'a load of an expired key, older than the entry that a rebase had pushed out meanwhile',
   },
 ];

@@ -1,7 +1,8 @@
 /** What a simulated world is like: how many instances, how small its caches, what can go wrong. */
 import { seeded } from './scheduler.js';
 
-/** Families of faults. 'audit': audits, and repairs that nothing was the reason for. */
+/** Families of faults. 'audit': audits, and repairs that nothing was the reason for. 'server clock':
+ * that of MySQL-B, where 'clock' is a reader's. */
 export type Family =
   | 'redis'
   | 'mysql'
@@ -10,7 +11,8 @@ export type Family =
   | 'clock'
   | 'crash'
   | 'writer'
-  | 'audit';
+  | 'audit'
+  | 'server clock';
 
 export interface Setting {
   /** Readers of data center B. */
@@ -40,7 +42,7 @@ export interface Setting {
 }
 
 const FOREVER_MS = 2 ** 30;
-/** All that seeds were found with before there were audits: another one changes what they do. */
+/** All that seeds were found with before there were others: another one changes what they do. */
 export const ALL_FAULTS: readonly Family[] = [
   'redis',
   'mysql',
@@ -107,6 +109,12 @@ export function audited(setting: Setting): Setting {
   return { ...setting, faults: [...setting.faults, 'audit'] };
 }
 
+/** As seeds drew it before MySQL-B's clock could be set. */
+export function drawnBefore(seed: number): Setting {
+  const setting = drawn(seed);
+  return { ...setting, faults: setting.faults.filter((family) => family !== 'server clock') };
+}
+
 /** Each seed has a setting of its own. */
 export function drawn(seed: number): Setting {
   const random = seeded(seed ^ 0x5e77);
@@ -127,6 +135,9 @@ export function drawn(seed: number): Setting {
     writers: one(0, 0, 1, 2),
     isCaseBlind: one(false, false, true),
     ...(valueBytes === undefined ? {} : { valueBytes }),
-    faults: ALL_FAULTS.filter(() => random() < 0.8),
+    faults: [
+      ...ALL_FAULTS.filter(() => random() < 0.8),
+      ...one<readonly Family[]>([], ['server clock']),
+    ],
   };
 }
