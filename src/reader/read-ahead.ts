@@ -1,6 +1,6 @@
 /**
- * Reads the next page from MySQL-B while the one before it is on its way into Redis, so that a reader
- * that is far behind keeps both busy.
+ * Reads the next page from MySQL-B while the one before it is on its way into Redis, and the log of the
+ * page after that while values are loaded, so that a reader that is far behind keeps both busy.
  *
  * Invariant: what was read ahead is what the next turn would have read, a little earlier: it is used
  * by that turn only, and only if it begins at the very position from which it was read.
@@ -26,6 +26,8 @@ export class ReadAhead {
   /** For the next turn, and of the turn that is under way. */
   #next: Ahead | undefined;
   #now: Ahead | undefined;
+  /** The log from the end of the page that is being loaded. */
+  #further: Pick<Ahead, 'from' | 'polled'> | undefined;
 
   constructor(
     private readonly log: ChangeLog,
@@ -50,13 +52,23 @@ export class ReadAhead {
 
   /** Reads what a turn from there will want. A fault is told to that turn. */
   go(from: Position): void {
-    const polled = this.#poll(from);
+    const polled = this.#further?.from === from ? this.#further.polled : this.#poll(from);
+    this.#further = undefined;
     const loaded = polled.then(({ snapshot }) => {
       const verdict = decide(from, snapshot);
-      return verdict.kind === 'page' ? this.pages.load(verdict.page) : undefined;
+      if (verdict.kind !== 'page') return undefined;
+      const loading = this.pages.load(verdict.page);
+      if (verdict.page.to.version < snapshot.head) this.#goFurther(verdict.page.to);
+      return loading;
     });
     loaded.catch(() => undefined); // told to the turn that wants it, if one does
     this.#next = { from, polled, loaded };
+  }
+
+  #goFurther(from: Position): void {
+    const polled = this.#poll(from);
+    polled.catch(() => undefined); // as above
+    this.#further = { from, polled };
   }
 
   async #poll(from: Position): Promise<Polled> {
@@ -65,6 +77,7 @@ export class ReadAhead {
   }
 
   forget(): void {
+    this.#further = undefined;
     this.#next = undefined;
     this.#now = undefined;
   }
