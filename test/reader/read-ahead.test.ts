@@ -98,3 +98,27 @@ test('what is forgotten is read again, and its fault is told to no one', async (
   fault = undefined;
   expect(await turn(FIRST)).toBe(HEAD - FIRST.version);
 });
+
+test('the log after a page is read while its values are loaded, once', async () => {
+  const log: Pick<ChangeLog, 'poll' | 'fetchSmall'> = {
+    poll: async (version) => {
+      asked.push(`poll from ${version}`);
+      return { ...shown(version), rows: shown(version).rows.slice(0, 2) };
+    },
+    fetchSmall: async (keys) => {
+      asked.push(`fetch ${keys.length}`);
+      const at = { version: HEAD, fingerprint: '' };
+      return { kind: 'small', entries: new Map(keys.map((key) => [key, new Entry(at, 0, null)])) };
+    },
+  };
+  const pages = new PageLoader(log as ChangeLog, 'configs');
+  ahead = new ReadAhead(log as ChangeLog, pages, 3, () => nowMs);
+  ahead.go(FIRST);
+  const verdict = decide(FIRST, (await ahead.poll(FIRST)).snapshot);
+  if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
+  const { page } = await ahead.load(verdict.page);
+  expect(asked).toEqual(['poll from 3', 'fetch 2', 'poll from 5']);
+  ahead.go(page.to);
+  await ahead.poll(page.to);
+  expect(asked.filter((what) => what === 'poll from 5')).toHaveLength(1);
+});
