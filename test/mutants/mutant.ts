@@ -32,7 +32,8 @@ export interface SimulationBudget {
   readonly steps: number;
 }
 
-/** For what only real servers show: their SQL, their locks, their connections. */
+/** A test by name, for what the simulation does not show: SQL, locks and connections of real servers,
+ * or a moment that it hardly ever meets. */
 export interface ContractBudget {
   readonly by: 'contract';
   /** A file of tests, and the beginning of the name of one that has to fail. */
