@@ -64,7 +64,8 @@ export async function fleet(stage: Stage, rounds: Rounds, quick: boolean): Promi
   ];
 }
 
-/** Changes of the data set that Redis counts, for each change in A. */
+/** Changes of the data set that Redis counts, for each change in A, without those that it would count in
+ * that time if nothing changed. */
 async function writesPerChange(stage: Stage, redis: Redis, count: number, changes: number) {
   const readers = await stage.readers(count);
   const before = await writesOf(redis);
@@ -83,8 +84,11 @@ async function writesPerChange(stage: Stage, redis: Redis, count: number, change
   const options = { minVersion, timeoutMs: 60_000 };
   await Promise.all(readers.map((reader) => reader.get('(nobody)', options)));
   const writes = (await writesOf(redis)) - before;
+  const tookMs = performance.now() - beganAtMs;
+  await delay(tookMs);
+  const atRest = (await writesOf(redis)) - before - writes; // the readers' roster
   await stopReaders(readers);
-  return writes / changes;
+  return (writes - atRest) / changes;
 }
 
 async function writesOf(redis: Redis): Promise<number> {

@@ -30,4 +30,6 @@ export interface Fault {
 }
 
 export const READERS = ['reader-1', 'reader-2', 'reader-3', 'read-app'] as const;
+/** Is frozen, but neither killed nor restarted: its memory is watched for as long as the run. */
+export const STEADY_READER = 'reader-1';
 export const WRITE_APPS = ['write-1', 'write-2'] as const;

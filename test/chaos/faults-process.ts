@@ -1,5 +1,5 @@
 /** Processes that die, freeze, or are restarted: Tidemark's own, and the databases. */
-import { type Fault, READERS, WRITE_APPS } from './fault.js';
+import { type Fault, READERS, STEADY_READER, WRITE_APPS } from './fault.js';
 import type { Stage } from './stage.js';
 
 /** What every process can be done to. */
@@ -15,6 +15,8 @@ interface Place {
   readonly name: string;
   readonly weight: number;
   readonly targets: Fault['targets'];
+  /** Of these, what may be killed and restarted; all when left out. */
+  readonly killable?: Fault['targets'];
   readonly startMs: number;
   readonly victim: (stage: Stage, target: string) => Victim;
 }
@@ -23,6 +25,7 @@ const PLACES: readonly Place[] = [
   {
     name: 'reader',
     ...{ weight: 3, startMs: 900, targets: READERS.map((reader) => [reader]) },
+    killable: READERS.filter((reader) => reader !== STEADY_READER).map((reader) => [reader]),
     victim: (stage, target) => stage.reader(target),
   },
   {
@@ -45,7 +48,7 @@ const PLACES: readonly Place[] = [
 export const processFaults: readonly Fault[] = PLACES.flatMap((place): Fault[] => [
   {
     name: `${place.name}-kill`,
-    ...{ weight: place.weight, targets: place.targets },
+    ...{ weight: place.weight, targets: place.killable ?? place.targets },
     ...{ lastsMs: [50, 2_000], costMs: place.startMs },
     async start(stage, target) {
       const victim = place.victim(stage, target);
@@ -55,7 +58,7 @@ export const processFaults: readonly Fault[] = PLACES.flatMap((place): Fault[] =
   },
   {
     name: `${place.name}-restart`,
-    ...{ weight: 0.5 * place.weight, targets: place.targets },
+    ...{ weight: 0.5 * place.weight, targets: place.killable ?? place.targets },
     ...{ lastsMs: [0, 1_000], costMs: place.startMs + 700 },
     async start(stage, target) {
       const victim = place.victim(stage, target);

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+import { STEADY_READER } from './fault.js';
 import type { Summary } from './report.js';
 
 interface Flags {
@@ -121,18 +122,19 @@ function table(all: readonly Done[]): string[] {
   const columns = [
     ...['database', 'Redis', 'seed', 'reads', 'writes', 'faults', 'violations', 'lost'],
     ...['oldest not marked stale', 'no answer p50 / p99 / max', 'converged p50 / p99 / max'],
-    ...['heap MiB/min, most', 'rss MiB, most'],
+    ...['heap MiB/min of the reader that lives on', 'rss MiB, most'],
   ];
   const rows = all.map(({ flavor, redis, seed, summary }) => {
     if (summary === undefined) return [flavor, redis, `${seed}`, 'the run failed'];
     const { unavailableMs: gone, convergenceMs: converged, memory } = summary;
     const memories = Object.values(memory);
+    const steady = memory[`${STEADY_READER}#1`];
     return [
       ...[flavor, redis, `${seed}`, `${summary.reads}`, `${summary.writes}`],
       ...[`${total(summary.faults)}`, `${summary.violations}`, `${summary.lost}`],
       ...[`${summary.staleMaxUnflaggedMs} ms`, `${gone.p50} / ${gone.p99} / ${gone.max} ms`],
       `${converged.p50} / ${converged.p99} / ${converged.max} ms`,
-      `${most(memories.map(({ heapMiBPerMin }) => heapMiBPerMin))}`,
+      `${steady?.heapMiBPerMin ?? '-'}`,
       `${most(memories.map(({ rssMaxMiB }) => rssMaxMiB))}`,
     ];
   });
