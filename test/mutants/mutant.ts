@@ -1,20 +1,25 @@
 /**
  * A mutant: the product with one planted bug, and what must find it.
  *
- * Each is one edit of one file. A mutant whose text is no longer in the file, or is there twice, is
- * no proof of anything: the run fails and says so.
+ * Each is one edit of one file, or a few that make one bug together. A mutant whose text is no longer
+ * in the file, or is there twice, is no proof of anything: the run fails and says so.
  */
 import type { Setting, settings } from '../simulation/setting.js';
 
-export interface Mutant {
-  readonly name: string;
-  /** What is wrong, in one sentence. */
-  readonly wrong: string;
+export interface Edit {
   /** The file, from the root of the repository. */
   readonly file: string;
   /** Occurs exactly once in the file. */
   readonly find: string;
   readonly replace: string;
+}
+
+export interface Mutant extends Edit {
+  readonly name: string;
+  /** What is wrong, in one sentence. */
+  readonly wrong: string;
+  /** What else it takes, in other files or elsewhere in this one. */
+  readonly also?: readonly Edit[];
   /** The guarantees of which one must be named by whatever finds it. */
   readonly guarantees: readonly string[];
   readonly budget: Budget;
@@ -84,16 +89,26 @@ export function isKilled({ guarantees }: Mutant, { kind, guarantee }: Verdict): 
   return kind === 'violation' && guarantee !== undefined && guarantees.includes(guarantee);
 }
 
-/** The file's text with the bug in it.
- * @throws Error when the text to be replaced is not there exactly once */
-export function planted({ name, file, find, replace }: Mutant, source: string): string {
-  const times = source.split(find).length - 1;
-  if (times !== 1) {
-    throw new Error(
-      `Expected the text of mutant ${name} once in ${file}, got it ${times} times: the mutant no ` +
-        'longer applies, adjust it.',
-    );
-  }
-  if (find === replace) throw new Error(`Expected mutant ${name} to change ${file}, it does not.`);
-  return source.replace(find, () => replace);
+/** The files that the bug is in. */
+export function filesOf({ file, also = [] }: Mutant): string[] {
+  return [...new Set([file, ...also.map((edit) => edit.file)])];
+}
+
+/** The text of one of its files with the bug in it.
+ * @throws Error when a text to be replaced is not there exactly once */
+export function planted(mutant: Mutant, file: string, source: string): string {
+  const edits = [mutant, ...(mutant.also ?? [])].filter((edit) => edit.file === file);
+  return edits.reduce((text, { find, replace }) => {
+    const times = text.split(find).length - 1;
+    if (times !== 1) {
+      throw new Error(
+        `Expected the text of mutant ${mutant.name} once in ${file}, got it ${times} times: the ` +
+          'mutant no longer applies, adjust it.',
+      );
+    }
+    if (find === replace) {
+      throw new Error(`Expected mutant ${mutant.name} to change ${file}, it does not.`);
+    }
+    return text.replace(find, () => replace);
+  }, source);
 }

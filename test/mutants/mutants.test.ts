@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isKilled, type Mutant, planted } from './mutant.js';
+import { filesOf, isKilled, type Mutant, planted } from './mutant.js';
 import { mutants } from './mutants.js';
 import { runAll } from './run.js';
 import { compiled } from './workbench.js';
@@ -20,8 +20,7 @@ describe('the planted bugs', () => {
   test.each(mutants.map((mutant) => [mutant.name, mutant] as const))(
     '%s still applies to the product',
     async (_, mutant) => {
-      const { code } = await compiled(mutant);
-      expect(code).not.toBe('');
+      for (const { code } of await compiled(mutant)) expect(code).not.toBe('');
     },
   );
 
@@ -53,10 +52,20 @@ describe('a mutant', () => {
   };
 
   test('applies only where its text is, once', () => {
-    expect(planted(mutant, '(a)')).toBe('(b)');
+    expect(planted(mutant, 'a.ts', '(a)')).toBe('(b)');
     for (const source of ['(c)', 'a a']) {
-      expect(() => planted(mutant, source)).toThrow('no longer applies, adjust it');
+      expect(() => planted(mutant, 'a.ts', source)).toThrow('no longer applies, adjust it');
     }
+  });
+
+  test('may take several edits, each of its own file', () => {
+    const also = [
+      { file: 'a.ts', find: 'c', replace: 'd' },
+      { file: 'e.ts', find: 'a', replace: 'f' },
+    ];
+    expect(filesOf({ ...mutant, also })).toEqual(['a.ts', 'e.ts']);
+    expect(planted({ ...mutant, also }, 'a.ts', '(a, c)')).toBe('(b, d)');
+    expect(planted({ ...mutant, also }, 'e.ts', '(a, c)')).toBe('(f, c)');
   });
 
   test('is killed only by a violation of the guarantee that it breaks', () => {

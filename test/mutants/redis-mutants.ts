@@ -160,6 +160,45 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
     budget,
   },
   {
+    name: 'evicted-before-applied-without-r2',
+    wrong: 'a page is evicted before Redis has it, and Redis answers however far behind it is',
+    file: COHERENCE,
+    find: 'return asOf >= requiredAsOf;',
+    replace: 'return asOf >= 0 || asOf >= requiredAsOf;',
+    also: [
+      {
+        file: 'src/reader/reconciler.ts',
+        find: `    await this.#marks.apply(due, loaded);
+
+    const keys = this.#pages.keysOf(loaded.page);
+    this.#local.evict(keys, loaded.page.to);
+`,
+        replace: `    const keys = this.#pages.keysOf(loaded.page);
+    this.#local.evict(keys, loaded.page.to);
+    await this.#marks.apply(due, loaded);
+`,
+      },
+    ],
+    guarantees: WRONG_VALUES,
+    budget: inSimulation(undefined, { faults: [] }),
+  },
+  {
+    name: 'mark-moved-out-of-memory',
+    wrong: 'a page whose entries Redis has no memory for moves the mark all the same',
+    file: APPLY,
+    find: "redis.call('SET', KEYS[i],",
+    replace: "redis.pcall('SET', KEYS[i],",
+    also: [
+      {
+        file: APPLY,
+        find: "redis.call('SET', KEYS[1], ARGV[2])",
+        replace: "redis.call('DEL', KEYS[1])\nredis.call('SET', KEYS[1], ARGV[2])",
+      },
+    ],
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('small', { faults: ['redis'] }),
+  },
+  {
     name: 'fills-land-anyhow',
     wrong: 'R3: a fill that read before its key changed is cached after it',
     file: COHERENCE,

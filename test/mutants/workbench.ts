@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
-import { type Mutant, planted } from './mutant.js';
+import { filesOf, type Mutant, planted } from './mutant.js';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const FOLDERS = ['src', 'test/simulation', 'test/mutants'];
@@ -35,8 +35,7 @@ export class Workbench {
   async plant(mutant: Mutant): Promise<string> {
     const folder = join(this.#folder, mutant.name);
     await cp(this.unmodified, folder, { recursive: true, verbatimSymlinks: true });
-    const { file, code } = await compiled(mutant);
-    await writeFile(join(folder, file), code);
+    for (const { file, code } of await compiled(mutant)) await writeFile(join(folder, file), code);
     return folder;
   }
 
@@ -48,8 +47,10 @@ export class Workbench {
     }
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
     if (mutant === undefined) return folder;
-    const source = await readFile(join(ROOT, mutant.file), 'utf8');
-    await writeFile(join(folder, mutant.file), planted(mutant, source));
+    for (const file of filesOf(mutant)) {
+      const source = await readFile(join(ROOT, file), 'utf8');
+      await writeFile(join(folder, file), planted(mutant, file, source));
+    }
     return folder;
   }
 
@@ -76,12 +77,16 @@ export class Workbench {
   }
 }
 
-/** The mutant's file as the workbench keeps it. */
-export async function compiled(mutant: Mutant): Promise<{ file: string; code: string }> {
-  const source = planted(mutant, await readFile(join(ROOT, mutant.file), 'utf8'));
-  if (!mutant.file.endsWith('.ts')) return { file: mutant.file, code: source };
-  const { code } = await transform(source, { ...TARGET, loader: 'ts' });
-  return { file: mutant.file.replace(/\.ts$/, '.js'), code };
+/** The mutant's files as the workbench keeps them. */
+export async function compiled(mutant: Mutant): Promise<{ file: string; code: string }[]> {
+  return await Promise.all(
+    filesOf(mutant).map(async (file) => {
+      const source = planted(mutant, file, await readFile(join(ROOT, file), 'utf8'));
+      if (!file.endsWith('.ts')) return { file, code: source };
+      const { code } = await transform(source, { ...TARGET, loader: 'ts' });
+      return { file: file.replace(/\.ts$/, '.js'), code };
+    }),
+  );
 }
 
 async function filesIn(folder: string): Promise<string[]> {
