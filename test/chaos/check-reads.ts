@@ -60,6 +60,8 @@ export class ReadJudge {
   /** The greatest age that is proven: since when, at least, the shown value was not the truth. */
   staleMaxMs = 0;
   staleMaxUnflaggedMs = 0;
+  /** What that answer was, and where it was right. */
+  oldestUnflagged: Readonly<Record<string, unknown>> = {};
 
   constructor(truth: Truth, writes: WriteJudge, suspects: Suspects, bounds: ReadBounds) {
     this.#truth = truth;
@@ -271,17 +273,21 @@ export class ReadJudge {
       epochs.set(epoch, shown);
       shown.add(read.endMs, state.since);
     }
-    let endedMs = Number.NEGATIVE_INFINITY;
-    for (const finding of right) {
-      const endMs =
-        finding.state === undefined
-          ? this.#truth.goneMsOf(finding.epoch)
-          : this.#endedMs(finding.epoch, finding.state);
-      endedMs = Math.max(endedMs, endMs);
-    }
-    const ageMs = read.startMs - endedMs;
+    const ends = right.map(({ epoch, state }) =>
+      state === undefined ? this.#truth.goneMsOf(epoch) : this.#endedMs(epoch, state),
+    );
+    const ageMs = read.startMs - Math.max(...ends);
     if (ageMs > this.staleMaxMs) this.staleMaxMs = ageMs;
-    if (ageMs > this.staleMaxUnflaggedMs && !read.answer.stale) this.staleMaxUnflaggedMs = ageMs;
+    if (ageMs > this.staleMaxUnflaggedMs && !read.answer.stale) {
+      this.staleMaxUnflaggedMs = ageMs;
+      const { reader, key, startMs, endMs, appliedBefore, answer } = read;
+      const { asOf, tier } = answer;
+      const where = right.map(({ epoch, state }, index) => ({
+        ...{ epoch, since: state?.since, until: state?.until },
+        endedMs: ends[index],
+      }));
+      this.oldestUnflagged = { reader, key, startMs, endMs, appliedBefore, asOf, tier, where };
+    }
   }
 
   /** Judged again, with all that was told since. */

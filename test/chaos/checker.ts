@@ -45,6 +45,7 @@ export interface Verdict {
   /** The greatest age, proven, of any answer; and of those that were not flagged stale. */
   readonly staleMaxMs: number;
   readonly staleMaxUnflaggedMs: number;
+  readonly oldestUnflagged: Readonly<Record<string, unknown>>;
   readonly unavailableMs: Unavailable;
   readonly growth: readonly Growth[];
   readonly fillsInFlightMax: number;
@@ -189,6 +190,7 @@ export class Checker {
       lost: this.#writes.lost,
       staleMaxMs: this.#reads.staleMaxMs,
       staleMaxUnflaggedMs: this.#reads.staleMaxUnflaggedMs,
+      oldestUnflagged: this.#reads.oldestUnflagged,
       unavailableMs: this.#outages.finish(),
       growth,
       fillsInFlightMax: this.#samples.fillsInFlightMax,

@@ -71,6 +71,7 @@ export function report(result: RunResult): string[] {
     ['looks at them or the log that failed', counted(misses) || 'none'],
     ['oldest answer', `${Math.round(verdict.staleMaxMs)} ms`],
     ['oldest answer not marked stale', `${Math.round(verdict.staleMaxUnflaggedMs)} ms`],
+    ['which was', JSON.stringify(verdict.oldestUnflagged)],
     ['a reader could not answer', inWords(verdict.unavailableMs)],
     ['all readers at the head after faults', inWords(converged)],
     ['most loads in flight', `${verdict.fillsInFlightMax}`],
