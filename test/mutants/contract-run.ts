@@ -5,11 +5,10 @@
 import { spawn } from 'node:child_process';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createConnection } from 'mysql2/promise';
 import { type DataCenters, startDataCenters } from '../../src/demo/data-centers.js';
+import { type ProvidedDataCenters, prepared } from '../support/global-setup.js';
 import type { ContractBudget, Verdict } from './mutant.js';
 
-const EVIDENCE = 'tidemark_evidence';
 const FLAVOR = 'mariadb';
 
 interface Report {
@@ -25,12 +24,13 @@ interface Report {
 
 export class ContractServers {
   #centers: Promise<DataCenters> | undefined;
+  #provided: Promise<ProvidedDataCenters> | undefined;
 
   /** Runs the tests of `budget` in `folder`, which holds the product's and the tests' sources. */
   async run(folder: string, budget: ContractBudget): Promise<Verdict> {
-    this.#centers ??= start();
-    const { flavor, a, b, redis } = await this.#centers;
-    const servers = [{ flavor, a: a.url(''), b: b.url(''), redis: redis.url() }];
+    this.#centers ??= startDataCenters({ flavor: FLAVOR });
+    this.#provided ??= this.#centers.then(prepared);
+    const servers = [await this.#provided];
     const report = join(folder, 'report.json');
     await rm(report, { force: true });
     const startMs = performance.now();
@@ -44,15 +44,6 @@ export class ContractServers {
   async stop(): Promise<void> {
     await (await this.#centers)?.stop();
   }
-}
-
-async function start(): Promise<DataCenters> {
-  const centers = await startDataCenters({ flavor: FLAVOR });
-  const connection = await createConnection(centers.a.url(''));
-  await connection.query(`CREATE DATABASE ${EVIDENCE}`);
-  await connection.query(`CREATE TABLE ${EVIDENCE}.heads (head BIGINT UNSIGNED NOT NULL)`);
-  await connection.end();
-  return centers;
 }
 
 function judge({ testResults }: Report, needed: string): Verdict {

@@ -38,15 +38,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const running = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   try {
     await Promise.all(starting);
-    const accountPassword = randomPassword();
-    for (const { a } of running) {
-      await prepareEvidence(a.url(''));
-      await makeAccounts(a.url(''), accountPassword);
-    }
-    project.provide(
-      'dataCenters',
-      running.map((centers) => provided(centers, accountPassword)),
-    );
+    project.provide('dataCenters', await Promise.all(running.map(prepared)));
   } catch (error) {
     await Promise.all(running.map((one) => one.stop()));
     throw error;
@@ -69,10 +61,11 @@ function wantedFlavors(): Flavor[] {
   });
 }
 
-function provided(
-  { flavor, a, b, redis }: DataCenters,
-  accountPassword: string,
-): ProvidedDataCenters {
+/** What the tests need on servers that run, and know of them. */
+export async function prepared({ flavor, a, b, redis }: DataCenters): Promise<ProvidedDataCenters> {
+  const accountPassword = randomPassword();
+  await prepareEvidence(a.url(''));
+  await makeAccounts(a.url(''), accountPassword);
   return { flavor, a: a.url(''), b: b.url(''), redis: redis.url(), accountPassword };
 }
 
