@@ -1,4 +1,4 @@
-/** Bugs of the poll decision, the reconciler's turn and the marks. */
+/** Bugs of the poll decision, the choice among hosts, the reconciler's turn and the marks. */
 import { inSimulation, type Mutant, WRONG_VALUES } from './mutant.js';
 
 const POSITION = 'src/core/position.ts';
@@ -164,6 +164,36 @@ export const reconcilerMutants: readonly Mutant[] = [
     replace: "return { stored, state: 'ahead' };",
     guarantees: ['convergence'],
     budget: inSimulation('usual', { faults: ['topology'] }),
+  },
+  {
+    name: 'asked-rebase-ignored',
+    wrong: 'a generation that says that a rebase was asked for is taken for any other',
+    file: MARKS,
+    find: 'if (newest <= this.#asked) return false;',
+    replace: 'if (newest >= 0) return false;',
+    // The log is right, and so are all answers: only a test that asks sees that nothing was dropped.
+    guarantees: ['reaches every reader, once, and moves no position'],
+    budget: {
+      by: 'contract',
+      test: 'test/simulation/reader.test.ts',
+      only: 'reaches every reader, once',
+      seconds: 30,
+    },
+  },
+  {
+    name: 'lagging-host-believed',
+    wrong: 'a host that is behind what another one has shown is left, and its answer is taken',
+    file: 'src/core/host-judge.ts',
+    find: "return { take: false, leave: 'behind' };",
+    replace: "return { take: true, leave: 'behind' };",
+    // The simulation has replicas behind one address, which no judge tells apart.
+    guarantees: ['is left, and its snapshot is not handed on'],
+    budget: {
+      by: 'contract',
+      test: 'test/core/host-judge.test.ts',
+      only: 'is left, and its snapshot is not',
+      seconds: 30,
+    },
   },
   {
     name: 'loop-ends-at-an-error',

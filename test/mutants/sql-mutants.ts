@@ -66,6 +66,25 @@ export const sqlMutants: readonly Mutant[] = [
     budget: inSimulation('usual'),
   },
   {
+    name: 'op-of-the-log-is-trusted',
+    wrong: 'a key whose last change in the log is a delete is absent, whatever its row says',
+    file: LOG,
+    find: ' t ON ',
+    replace: ` t ON COALESCE(
+             (SELECT o.op FROM config_changes o WHERE CAST(o.row_key AS BINARY) = \${this.#key}
+              ORDER BY o.version DESC LIMIT 1), '') <> 'delete' AND `,
+    guarantees: [
+      "serve the truth after 'REPLACE of a row that is there', and keep what it did not touch",
+    ],
+    // REPLACE logs an insert, and then the delete of the row before it.
+    budget: {
+      by: 'contract',
+      test: 'test/integration/reader-changes.test.ts',
+      only: 'REPLACE of a row that is there',
+      seconds: 60,
+    },
+  },
+  {
     name: 'renamed-key-logged-once',
     wrong: 'an UPDATE of the key column is logged under its new name only',
     file: 'migrations/0003_triggers.sql',
