@@ -204,6 +204,12 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#assertStarted();
     const deadline = this.#deadlineOf(options);
     await this.#waitFor(options, deadline);
+    const readings = await this.#inOneHistory(() => this.#readMany(keys, deadline));
+    for (const { asOf } of readings.values()) assertReached(asOf, options);
+    return readings;
+  }
+
+  async #readMany(keys: readonly string[], deadline: Deadline): Promise<Map<string, Reading>> {
     const standing = this.#standing();
     const arrivals: Promise<Reading>[] = [];
     const readings = new Map<string, Reading | undefined>();
@@ -213,11 +219,18 @@ export class Reader extends LiveReader<ReaderEvents> {
       readings.set(key, hit);
       if (hit === undefined) arrivals.push(this.#arrival(key, deadline, standing));
     }
-    for (const reading of await Promise.all(arrivals)) {
-      assertReached(reading.asOf, options);
-      readings.set(reading.key, reading);
-    }
+    for (const reading of await Promise.all(arrivals)) readings.set(reading.key, reading);
     return readings as Map<string, Reading>; // every key was hit, or has arrived
+  }
+
+  /** Reads again when history was rewritten while some answers waited for others: they may be of the
+   * history that was lost, and nothing here would remember that they were given. */
+  async #inOneHistory<T>(read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { rewrites } = this.#local;
+      const found = await read();
+      if (this.#local.rewrites === rewrites) return found;
+    }
   }
 
   /** Keys that begin with `prefix`, in the table's order. The list of keys is one snapshot of
@@ -229,6 +242,10 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#assertStarted();
     const deadline = this.#deadlineOf(read);
     await this.#waitFor(read, deadline);
+    return await this.#inOneHistory(() => this.#list(options, read, deadline));
+  }
+
+  async #list(options: ListOptions, read: ReadOptions, deadline: Deadline) {
     const list = await this.#loader.recent(
       () => this.#parts.log.list(options.prefix, options.after, options.limit),
       (found) => found.asOf,

@@ -83,4 +83,10 @@ export const seeds: readonly FailedSeed[] = [
     setting: drawnBefore(400147),
     found: 'a load of an expired key, older than the entry that a rebase had pushed out meanwhile',
   },
+  {
+    seed: 406,
+    steps: 400,
+    setting: 'refresh-lag',
+    found: 'several keys read at once: one answer waited for another while history was rewritten',
+  },
 ];
