@@ -9,6 +9,7 @@ import { DEFAULT_TABLE } from '../core/table.js';
 import type { SettingsOf } from '../env.js';
 import { TidemarkError } from '../errors.js';
 import { type FleetView, lagOf, statusScreens } from '../fleet/status-screen.js';
+import { ANY_HOST } from '../mysql/hosts.js';
 import { MysqlLog } from '../mysql/log.js';
 import { openPool } from '../mysql/pool.js';
 import { onRedis } from '../redis/on-redis.js';
@@ -33,7 +34,7 @@ export async function statusCommand(options: StatusCommandOptions): Promise<void
   const pool =
     settings.mysqlBUrl === undefined
       ? undefined
-      : openPool(settings.mysqlBUrl, { connectionLimit: 1 });
+      : openPool(settings.mysqlBUrl, { connectionLimit: 1, severalHosts: ANY_HOST });
   const log = pool && new MysqlLog(pool, DEFAULT_COLLECTION, TIMEOUT_MS); // for its head
   const names = { ...DEFAULT_TABLE, table: settings.table };
   const tables = parseCollections(settings.collections, names).map(({ table }) => table);

@@ -7,6 +7,7 @@ import type { Announcement } from '../core/announcement.js';
 import type { Collection } from '../core/collection.js';
 import { parseCollections } from '../core/collections-text.js';
 import type { SettingsOf } from '../env.js';
+import { ANY_HOST } from '../mysql/hosts.js';
 import { MysqlLog } from '../mysql/log.js';
 import { openPool } from '../mysql/pool.js';
 import { onRedis } from '../redis/on-redis.js';
@@ -28,7 +29,10 @@ const TIMEOUT_MS = 30_000;
 export async function verifyCommand({ settings, json }: VerifyCommandOptions): Promise<boolean> {
   const { table, keyColumn, valueColumn, versionColumn, keyPrefix } = settings;
   const names = { table, keyColumn, valueColumn, versionColumn };
-  const pool = openPool(settings.mysqlBUrl, { connectionLimit: CONNECTIONS });
+  const pool = openPool(settings.mysqlBUrl, {
+    connectionLimit: CONNECTIONS,
+    severalHosts: ANY_HOST,
+  });
   let isSound = true;
   try {
     await onRedis(settings.redisUrl, {}, async (client) => {

@@ -20,6 +20,12 @@ export interface HostsOptions {
   readonly onLeave: (left: { host: string; next: string; reason: string }) => void;
 }
 
+/** For who looks at MySQL-B now and then: the first host that answers, however late its heartbeat. */
+export const ANY_HOST: HostsOptions = Object.freeze({
+  staleAfterMs: Number.POSITIVE_INFINITY,
+  onLeave: () => undefined,
+});
+
 const QUIET_MS = 10_000;
 const KEEP_ALIVE_DELAY_MS = 10_000;
 /** Statements that timed out in a row; one alone may have been too much work. */
@@ -137,6 +143,12 @@ export function setHosts(pool: Pool, hosts: Hosts): void {
 /** Undefined: a pool of one host. */
 export function hostsOf(pool: Pool): Hosts | undefined {
   return OF_POOLS.get(pool);
+}
+
+/** A connection of a pool of one host, or of several. */
+export async function anyConnectionOf(pool: Pool): Promise<PoolConnection> {
+  const hosts = hostsOf(pool);
+  return hosts === undefined ? await pool.getConnection() : await connectionFrom(pool, hosts);
 }
 
 /** A connection to the current host, or to the first of the others that lets it in. */

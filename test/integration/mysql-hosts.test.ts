@@ -3,6 +3,9 @@
  * killed, hangs or lags, its reads go on, and no answer goes back. Each flavor has data centers of its
  * own here.
  */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import {
   afterAll,
   afterEach,
@@ -28,6 +31,7 @@ import { Load } from '../support/load.js';
 import { headOf, metricOf, SILENT, startReader, taken, textOf } from '../support/readers.js';
 import { until } from '../support/until.js';
 
+const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const PUT = 'REPLACE INTO configs (config_key, config_value) VALUES (?, ?)';
 const HEARTBEAT = 'UPDATE config_stream SET beat_at = UTC_TIMESTAMP(6)';
 /** A statement on a host that hangs is given up soon, and most reads need MySQL-B. */
@@ -186,5 +190,16 @@ describe.each(flavors)('several hosts of MySQL-B on %s', (flavor) => {
       [names[0], 'ok'],
       [names[1], 'fault'],
     ]);
+  });
+
+  test('status and verify ask the first one that answers', async () => {
+    await hosts[0].kill();
+    onTestFinished(() => hosts[0].start());
+    const env = { ...process.env, MYSQL_B_URL: b, REDIS_URL: centers.redis.url() };
+    const run = promisify(execFile);
+    const said = async (command: string) =>
+      JSON.parse((await run(process.execPath, [MAIN, command, '--json'], { env })).stdout);
+    expect(await said('status')).toMatchObject({ table: 'configs' });
+    expect(await said('verify')).toMatchObject({ collection: 'configs', sound: true });
   });
 });
