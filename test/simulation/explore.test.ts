@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Sightings } from '../../src/local/sightings.js';
 import { LocalTier } from '../../src/local/tier.js';
+import { acts } from './acts.js';
 import { explore } from './explore.js';
 import { seeds } from './seeds.js';
 import { audited, drawn, type Setting, settings } from './setting.js';
@@ -30,15 +31,19 @@ interface Search {
   readonly steps?: number;
   readonly setting: (seed: number) => Setting;
   readonly editScript?: (source: string) => string;
+  /** Gets the kinds of acts that happened. */
+  readonly happened?: Set<string>;
 }
 
 /** Explores seeds 1, 2, 3 ... up to `seeds`; the first violation, or undefined. */
 async function firstViolation(search: Search): Promise<string | undefined> {
-  const { steps = STEPS, editScript } = search;
+  const { steps = STEPS, editScript, happened } = search;
   for (let seed = 1; seed <= search.seeds; seed++) {
     const setting = search.setting(seed);
+    const options = { seed, steps, setting, ...(editScript === undefined ? {} : { editScript }) };
     try {
-      await explore({ seed, steps, setting, ...(editScript === undefined ? {} : { editScript }) });
+      const run = await explore(options);
+      for (const name of run.happened) happened?.add(name);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       return `seed ${seed}: ${error.message}`;
@@ -58,7 +63,11 @@ describe('whatever the interleaving of writes, reads, turns and faults', () => {
 
   test('no guarantee breaks: audits and repairs in settings drawn by the seed', async () => {
     const setting = (seed: number) => audited(drawn(seed));
-    expect(await firstViolation({ seeds: SEEDS * 5, setting })).toBeUndefined();
+    const happened = new Set<string>();
+    expect(await firstViolation({ seeds: SEEDS * 5, setting, happened })).toBeUndefined();
+    // No kind of act is one that never comes.
+    const kinds = acts.map(({ name }) => name).filter((name) => name !== 'nothing');
+    expect(kinds.filter((name) => !happened.has(name))).toEqual([]);
   });
 
   test.each(seeds)('no guarantee breaks any more: seed $seed ($found)', async (one) => {

@@ -32,6 +32,8 @@ export interface Explored {
   readonly acknowledged: number;
   /** How often each kind of fault happened. */
   readonly faults: Record<string, number>;
+  /** All kinds of acts that happened, those of faults too. */
+  readonly happened: ReadonlySet<string>;
 }
 
 /** A violation, and where it came to light. */
@@ -64,6 +66,7 @@ class Run {
   readonly #acts: readonly Act[];
   readonly #totalWeight: number;
   readonly #faults: Record<string, number> = {};
+  readonly #happened = new Set<string>();
   readonly #done = new Map<number, string>();
   #stepsBegun = 0;
 
@@ -101,6 +104,7 @@ class Run {
       writes: world.writers.count,
       acknowledged: world.writers.acknowledged,
       faults: this.#faults,
+      happened: this.#happened,
     };
   }
 
@@ -112,12 +116,15 @@ class Run {
     const isOut = without?.steps?.has(step) || without?.acts?.has(act.name);
     if (!isOut && act.name !== 'nothing') {
       world.scheduler.note(`[${step}] ${act.name}`);
-      if (act.run(world) !== false && act.family !== undefined) {
-        this.#faults[act.name] = (this.#faults[act.name] ?? 0) + 1;
-      }
+      if (act.run(world) !== false) this.#count(act);
       this.#done.set(step, act.name);
     }
     world.scheduler.begin(step + 0.5);
+  }
+
+  #count({ name, family }: Act): void {
+    this.#happened.add(name);
+    if (family !== undefined) this.#faults[name] = (this.#faults[name] ?? 0) + 1;
   }
 
   #chosen(at: number): Act {
