@@ -8,6 +8,24 @@ const options: ScheduleOptions = {
   ...{ flavor: 'mysql', redis: 'standalone' },
 };
 
+/** What a run has to go through; others may be added. */
+const DEMANDED = [
+  ...['reader-kill', 'writer-kill', 'a-kill', 'b-kill'], // SIGKILL
+  ...['reader-freeze', 'writer-freeze', 'a-freeze', 'b-freeze', 'redis-freeze'], // SIGSTOP
+  ...['reader-restart', 'writer-restart', 'a-restart', 'b-restart'],
+  ...['redis-flush', 'redis-kill', 'redis-restore', 'redis-failover', 'redis-stale-failover'],
+  ...['redis-lru', 'redis-full', 'redis-script-flush', 'redis-client-kill', 'redis-busy-script'],
+  ...['redis-sleep', 'redis-corrupt'],
+  ...['replication-stop', 'replication-error', 'replication-delay', 'failover-losing-tail'],
+  ...['b-cut-connections', 'pruned-past-reader', 'log-hole', 'reader-clock'],
+  ...['big-transaction', 'big-values', 'hot-key'],
+  ...['link', 'mysql', 'redis'].flatMap((place) =>
+    ['delay', 'stall', 'reset', 'refuse', 'one-way-out', 'one-way-in'].map(
+      (kind) => `${place}-${kind}`,
+    ),
+  ),
+];
+
 describe('a schedule', () => {
   test('is a function of the seed', () => {
     expect(schedule(options)).toEqual(schedule(options));
@@ -22,6 +40,16 @@ describe('a schedule', () => {
     expect(kinds.size).toBe(FAULTS.length);
     const failovers = planned.filter(({ name }) => name === 'failover-losing-tail').length;
     expect(failovers).toBeGreaterThan(30 / 5);
+  });
+
+  test.each<Pick<ScheduleOptions, 'flavor' | 'redis'>>([
+    { flavor: 'mysql', redis: 'standalone' },
+    { flavor: 'mariadb', redis: 'sentinel' },
+    { flavor: 'mysql', redis: 'cluster' },
+  ])('has every fault that is demanded, with $flavor and $redis', (servers) => {
+    const planned = schedule({ ...options, ...servers, seconds: 1_800 });
+    const kinds = new Set(planned.map(({ name }) => name));
+    expect(DEMANDED.filter((name) => !kinds.has(name))).toEqual([]);
   });
 
   test('lets up to three faults overlap, and none that touch the same', () => {
