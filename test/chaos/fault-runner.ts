@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault, Undo } from './fault.js';
 import { nowMs } from './now.js';
 import { Random } from './random.js';
+import type { SoFar } from './report.js';
 import type { Planned } from './schedule.js';
 import type { Stage } from './stage.js';
 
@@ -179,6 +180,8 @@ async function startReplicationAgain(
 /** A finding: nothing is wrong any more, and no reader that is behind comes nearer. */
 export class NotConvergedError extends Error {
   override readonly name = 'NotConvergedError';
+  /** What the run had found by then, this included. */
+  soFar?: SoFar;
 
   constructor(readers: string, head: number, inB: number | string) {
     const within = `, no step in ${STUCK_AFTER_MS / 1_000} s`;

@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Flavor } from '../../src/demo/server-kind.js';
 import type { RedisKind } from './fault.js';
 import { NotConvergedError } from './fault-runner.js';
-import { report, summaryOf } from './report.js';
+import { failureOf, report, summaryOf } from './report.js';
 import { plan, run } from './run.js';
 
 interface Flags {
@@ -73,7 +73,8 @@ async function main(flags: Flags): Promise<void> {
     process.exitCode = isFinding ? 1 : 2;
     const what = isFinding ? 'VIOLATION' : 'The run itself failed, which says nothing of Tidemark';
     process.stderr.write(`${what}: ${described(error)}\n`);
-    if (flags.json) say(JSON.stringify({ seed, seconds, flavor, redis, failed: String(error) }));
+    const soFar = isFinding ? error.soFar : undefined;
+    if (flags.json) say(JSON.stringify(failureOf(flags, error, soFar)));
   }
 }
 

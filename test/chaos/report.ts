@@ -29,8 +29,15 @@ export interface Summary {
   readonly head: number;
 }
 
+type Told = Pick<RunOptions, 'seed' | 'seconds' | 'flavor' | 'redis'>;
+
+/** What is known of a run that ended before its verdict. */
+export interface SoFar extends Pick<Summary, 'reads' | 'writes' | 'faults' | 'violations'> {
+  readonly convergencesMs: readonly number[];
+}
+
 export function summaryOf(
-  options: Pick<RunOptions, 'seed' | 'seconds' | 'flavor' | 'redis'>,
+  options: Told,
   { verdict, faults, convergencesMs, deaths }: RunResult,
 ): Summary {
   const { seed, seconds, flavor, redis } = options;
@@ -49,6 +56,19 @@ export function summaryOf(
     ),
     head,
   };
+}
+
+/** The last line of `--json` when there is no verdict. */
+export function failureOf(
+  { seed, seconds, flavor, redis }: Told,
+  error: unknown,
+  soFar?: SoFar,
+): Partial<Summary> & { readonly failed: string } {
+  const failed = String(error);
+  if (soFar === undefined) return { seed, seconds, flavor, redis, failed };
+  const { convergencesMs, ...found } = soFar;
+  const convergenceMs = spread(convergencesMs);
+  return { seed, seconds, flavor, redis, ...found, convergenceMs, failed };
 }
 
 /** An instance that lived less than that says nothing about growth. */

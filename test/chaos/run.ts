@@ -11,11 +11,12 @@ import { atExit } from '../../src/demo/exit.js';
 import type { Flavor } from '../../src/demo/server-kind.js';
 import { Checker, type Verdict } from './checker.js';
 import type { RedisKind } from './fault.js';
-import { convergence, FaultRunner } from './fault-runner.js';
+import { convergence, FaultRunner, NotConvergedError } from './fault-runner.js';
 import { FAULTS, faultsNamed } from './faults.js';
 import { STALE_AFTER_MS } from './make-readers.js';
 import { nowMs } from './now.js';
 import { Observers } from './observers.js';
+import type { SoFar } from './report.js';
 import { type Planned, schedule } from './schedule.js';
 import { settle } from './settle.js';
 import { Stage } from './stage.js';
@@ -67,6 +68,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const forget = options.keep ? () => {} : atExit(removeNow);
   let stage: Stage | undefined;
   let observers: Observers | undefined;
+  let runner: FaultRunner | undefined;
   try {
     say(`Starting ${options.flavor} and Redis (${options.redis}) in ${folder}`);
     stage = await Stage.start({ ...options, folder, checker });
@@ -74,31 +76,47 @@ export async function run(options: RunOptions): Promise<RunResult> {
     observers.start();
     await convergence(stage, signal);
     stage.workload.start();
-    const runner = new FaultRunner({
+    const faultRunner = new FaultRunner({
       ...{ stage, signal, say, seconds },
       faults: FAULTS,
       planned,
     });
-    const progress = setInterval(() => say(progressOf(checker, runner)), PROGRESS_MS);
+    runner = faultRunner;
+    const progress = setInterval(() => say(progressOf(checker, faultRunner)), PROGRESS_MS);
     try {
-      await runner.run();
-      await idle(options, runner, signal);
+      await faultRunner.run();
+      await idle(options, faultRunner, signal);
     } finally {
       clearInterval(progress);
     }
     say('Everything is whole again: asking every place for every key');
     await settle(stage, observers, checker, signal);
     const verdict = checker.finish();
-    const deaths = [...stage.readers, ...stage.writeApps].flatMap((place) => place.deaths);
+    const deaths = deathsOn(stage);
     const { convergencesMs, counts: faults } = runner;
     const statuses = Object.fromEntries(stage.workload.http.statuses);
     return { verdict, faults, convergencesMs, deaths, statuses, misses: observers.misses };
+  } catch (error) {
+    if (error instanceof NotConvergedError) error.soFar = soFarOf(checker, stage, runner);
+    throw error;
   } finally {
     await observers?.stop();
     await stage?.stop();
     if (!options.keep) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     forget();
   }
+}
+
+function deathsOn({ readers, writeApps }: Stage): string[] {
+  return [...readers, ...writeApps].flatMap((place) => place.deaths);
+}
+
+/** Of a run in which a reader is stuck, which is one violation more. */
+function soFarOf(checker: Checker, stage?: Stage, runner?: FaultRunner): SoFar {
+  const { reads, writes, violationCount } = checker;
+  const violations = violationCount + (stage === undefined ? 0 : deathsOn(stage).length) + 1;
+  const { counts: faults = {}, convergencesMs = [] } = runner ?? {};
+  return { reads, writes, faults, violations, convergencesMs };
 }
 
 /** A schedule without faults, or one that ended early, still has its load. */
