@@ -50,10 +50,10 @@ describe.each(flavors)('floods, on %s', (flavor) => {
       pollIntervalMs: 20,
       earlyWake: 'off', // a connection of its own, and statements of its own
     });
-    const before = await executed();
     const writer = new Writer({ mysql: db.writer });
     onTestFinished(() => writer.close());
     await writer.head(); // connected before the flood
+    const before = await executed();
     const startMs = performance.now();
     const flood = Array.from({ length: 20_000 }, (_, index) => reader.get(`absent-${index}`));
     const settling = Promise.allSettled(flood);
@@ -84,10 +84,32 @@ describe.each(flavors)('floods, on %s', (flavor) => {
     expect(await metricOf(reader, 'tidemark_refused_loads_total')).toBeGreaterThanOrEqual(10_000);
     await until('no loads', () => reader.status().local.fillsInFlight === 0);
     expect(reader.status().local.absences).toBeLessThanOrEqual(500);
-    console.log(
-      `${failures.length} of 20,000 refused in ${ms} ms, ${(await executed()) - before} statements`,
-    );
+    const statements = (await executed()) - before;
+    console.log(`${failures.length} of 20,000 refused in ${ms} ms, ${statements} statements`);
+    // 64 keys a statement, and a poll each 20 ms.
+    const polls = (performance.now() - startMs) / 20;
+    expect(statements).toBeLessThanOrEqual(20_000 / 64 + polls + 20);
     expect((await reader.get('hot')).json()).toBe(2);
+  });
+
+  test('20,000 misses of 500 keys: 64 of them a statement, and none while they are held', async () => {
+    const reader = await startReader(db, {
+      negativeMaxEntries: 500,
+      pollIntervalMs: 60_000,
+      earlyWake: 'off',
+    });
+    await until('a ready reader', () => reader.ready);
+    const flood = () =>
+      Promise.all(Array.from({ length: 20_000 }, (_, index) => reader.get(`gone-${index % 500}`)));
+    const before = await executed();
+    await flood();
+    const afterFirst = await executed();
+    expect(afterFirst - before).toBeGreaterThan(0);
+    expect(afterFirst - before).toBeLessThanOrEqual(Math.ceil(500 / 64));
+    expect(reader.status().local.absences).toBe(500);
+    const tiers = new Set((await flood()).map(({ tier }) => tier));
+    expect(tiers).toEqual(new Set(['local']));
+    expect(await executed()).toBe(afterFirst);
   });
 
   test('10,000 that wait for a version cost no more polls than one, and one more is told', async () => {
