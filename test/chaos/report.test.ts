@@ -32,6 +32,8 @@ test('of a run in which a reader was stuck, what was found until then', () => {
     convergenceMs: { p50: 10, p99: 20, max: 20 },
     failed: 'Error: Expected reader-2',
   });
+  const never = failureOf(options, new Error('at once'), { ...soFar, convergencesMs: [] });
+  expect(never).not.toHaveProperty('convergenceMs'); // zeros would look like figures
 });
 
 test('of a run that failed itself, nothing that could be taken for a verdict', () => {

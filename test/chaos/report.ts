@@ -67,8 +67,8 @@ export function failureOf(
   const failed = String(error);
   if (soFar === undefined) return { seed, seconds, flavor, redis, failed };
   const { convergencesMs, ...found } = soFar;
-  const convergenceMs = spread(convergencesMs);
-  return { seed, seconds, flavor, redis, ...found, convergenceMs, failed };
+  const converged = convergencesMs.length > 0 ? { convergenceMs: spread(convergencesMs) } : {};
+  return { seed, seconds, flavor, redis, ...found, ...converged, failed };
 }
 
 /** An instance that lived less than that says nothing about growth. */
