@@ -12,11 +12,12 @@ import type { Look } from '../core/audit.js';
 import type { Collection } from '../core/collection.js';
 import { Entry, etagFrom } from '../core/entry.js';
 import { type LogRow, type LogSnapshot, type Position, positionOf } from '../core/position.js';
-import { keyPartsOf, keyTextSql, valueSql, wholePartsOf } from '../core/row-key.js';
+import { keyTextSql, valueSql } from '../core/row-key.js';
 import { quoteIdentifier } from '../core/table.js';
-import { InvalidKeyError, SchemaError } from '../errors.js';
+import { SchemaError } from '../errors.js';
 import { explainMysqlFault, mysqlCodeOf } from './fault.js';
 import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
+import { type Among, KeyConditions, LARGEST_LIST, type Range } from './key-conditions.js';
 import type { PollsTogether } from './polls-together.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
@@ -64,9 +65,6 @@ interface Row<Selected> {
 const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
-/** List sizes of prepared statements: few, so that the servers' statement caches stay small. */
-const LIST_SIZES = [1, 8, 64, 512];
-const LARGEST_LIST = 512;
 /** What the servers say of a text that is in no row, because its column's character set lacks it. */
 const IMPOSSIBLE = new Set([
   'ER_IMPOSSIBLE_STRING_CONVERSION',
@@ -81,7 +79,7 @@ export class MysqlLog implements ChangeLog {
   readonly #timeoutMs: number;
   readonly #polls: PollsTogether | undefined;
   readonly #table: string;
-  readonly #keyColumns: readonly string[];
+  readonly #keys: KeyConditions;
   /** The texts of key and value, of the alias `t`. */
   readonly #key: string;
   readonly #value: string;
@@ -97,7 +95,7 @@ export class MysqlLog implements ChangeLog {
     this.#timeoutMs = timeoutMs;
     this.#polls = polls;
     this.#table = quoteIdentifier(collection.table);
-    this.#keyColumns = collection.keyColumns.map((column) => `t.${quoteIdentifier(column)}`);
+    this.#keys = new KeyConditions(collection, 't');
     this.#key = keyTextSql(collection, 't');
     this.#value = valueSql(collection, 't');
     this.#bytes = `CAST(CONVERT(${this.#value} USING utf8mb4) AS BINARY)`;
@@ -208,7 +206,7 @@ export class MysqlLog implements ChangeLog {
     ask: (keys: readonly string[], among: Among) => Promise<void>,
   ): Promise<void> {
     try {
-      await ask(keys, this.#among(keys));
+      await ask(keys, this.#keys.among(keys));
     } catch (error) {
       if (!(error instanceof ImpossibleText)) throw error;
       if (keys.length === 1) return await ask(keys, { isOneOf: 'FALSE', values: [] });
@@ -221,7 +219,7 @@ export class MysqlLog implements ChangeLog {
   async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
     for (const reach of ['all', 'beyond no LIKE'] as const) {
       try {
-        return await this.#list(this.#range(prefix, after, reach), prefix, limit);
+        return await this.#list(this.#keys.range(prefix, after, reach), prefix, limit);
       } catch (error) {
         if (!(error instanceof ImpossibleText)) throw error;
       }
@@ -231,13 +229,13 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #list({ condition, values }: Range, prefix: string, limit: number): Promise<KeyList> {
-    const order = this.#keyColumns.map((_, index) => `k.key_${index}`);
+    const order = this.#keys.columns.map((_, index) => `k.key_${index}`);
     const rows = await this.#select(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
          SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes,
-           ${this.#keyColumns.map((column, index) => `${column} AS key_${index}`).join(', ')}
+           ${this.#keys.columns.map((column, index) => `${column} AS key_${index}`).join(', ')}
          FROM ${this.#table} t WHERE ${condition}
-         ORDER BY ${this.#keyColumns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
+         ORDER BY ${this.#keys.columns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
        WHERE s.id = 1 ORDER BY ${order.join(', ')}`,
       values,
     );
@@ -247,51 +245,6 @@ export class MysqlLog implements ChangeLog {
       .filter((row) => row.bytes !== null && String(row.row_key).startsWith(prefix))
       .map((row) => ({ key: String(row.row_key), bytes: Number(row.bytes) }));
     return { asOf, keys, next: scanned.length < limit ? undefined : scanned.at(-1)?.row_key };
-  }
-
-  /** The condition that a row's key is one of `keys`, for a list of one of a few sizes. The columns'
-   * collations and types may find more ('E' for 'e', 7 for '007'); what no row can have, they miss. */
-  #among(keys: readonly string[]): Among {
-    const size = LIST_SIZES.find((candidate) => candidate >= keys.length) ?? LARGEST_LIST;
-    const count = this.#keyColumns.length;
-    const nothing: readonly null[] = Array(count).fill(null);
-    const last = keys.at(-1) ?? '';
-    const values = Array.from({ length: size }, (_, index) => keys[index] ?? last).flatMap(
-      (key) => keyPartsOf(key, count) ?? nothing,
-    );
-    const [left, mark] =
-      count === 1
-        ? [this.#keyColumns.join(), '?']
-        : [`(${this.#keyColumns.join(', ')})`, `(${Array(count).fill('?').join(', ')})`];
-    return { isOneOf: `${left} IN (${Array(size).fill(mark).join(', ')})`, values };
-  }
-
-  /** The condition that a row is in a list, or may be: what the collation adds is left out later. */
-  #range(prefix: string, after: string | undefined, reach: 'all' | 'beyond no LIKE'): Range {
-    const columns = this.#keyColumns;
-    const pattern = `${prefix.replaceAll(/[|%_]/g, '|$&')}%`;
-    const place = after === undefined ? [] : keyPartsOf(after, columns.length);
-    if (place === undefined) {
-      throw new InvalidKeyError(`Expected to go on after a key of ${columns.length} parts.`);
-    }
-    if (columns.length === 1) {
-      const [key = ''] = columns;
-      // MariaDB's LIKE, on an index, ends at U+FFFF: emoji and the like after the prefix are beyond.
-      const beyondLike = [`${prefix}\uffff`, `${prefix}${'\u{10ffff}'.repeat(4)}`];
-      const onwards = after === undefined ? '' : ` AND ${key} > ?`;
-      if (reach === 'beyond no LIKE') {
-        return { condition: `${key} LIKE ? ESCAPE '|'${onwards}`, values: [pattern, ...place] };
-      }
-      const condition = `(${key} LIKE ? ESCAPE '|' OR ${key} > ? AND ${key} < ?)${onwards}`;
-      return { condition, values: [pattern, ...beyondLike, ...place] };
-    }
-    const whole = wholePartsOf(prefix, columns.length); // which an index can find
-    const conditions = whole.map((_, index) => `${columns[index]} = ?`);
-    conditions.push(`${this.#key} LIKE ? ESCAPE '|'`);
-    if (after !== undefined) {
-      conditions.push(`(${columns.join(', ')}) > (${place.map(() => '?').join(', ')})`);
-    }
-    return { condition: conditions.join(' AND '), values: [...whole, pattern, ...place] };
   }
 
   async #select(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
@@ -345,16 +298,6 @@ export class MysqlLog implements ChangeLog {
 
 /** One of the texts asked for is none that a row can have. */
 class ImpossibleText extends Error {}
-
-interface Among {
-  readonly isOneOf: string;
-  readonly values: (string | null)[];
-}
-
-interface Range {
-  readonly condition: string;
-  readonly values: string[];
-}
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
   return {

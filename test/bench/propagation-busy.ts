@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { alternate, type Figure, figureOf, percentileFigures, type Rounds } from './figure.js';
-import { measure } from './propagation.js';
+import { measure, type Pace } from './propagation.js';
 import { ReadersProcess } from './readers-process.js';
 import type { Stage } from './stage.js';
 
@@ -16,7 +16,8 @@ const UNRELATED_PER_SECOND = 600;
 const LANES = 6;
 const MOST_POLLS_PER_SECOND = 50;
 const MOST_MS = 30;
-const PAUSE_MS = 250;
+/** GETs are rarer than in a quiet system: the load's own process makes them. */
+const PACE: Pace = { writesMs: 250, getsMs: 2 };
 
 /** Of one side in one round. */
 interface Measured {
@@ -74,7 +75,7 @@ async function measureBusy(stage: Stage, earlyWake: 'auto' | 'off', writes: numb
     return { url: readers.url, stop };
   };
   let [polls, unrelated] = [0, 0];
-  const latenciesMs = await measure(stage, start, writes, PAUSE_MS);
+  const latenciesMs = await measure(stage, start, writes, PACE);
   await load.stop();
   const measured: Measured = { latenciesMs, polls, unrelated };
   return measured;

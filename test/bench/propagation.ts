@@ -23,9 +23,19 @@ const UNCOUNTED = 3;
 const UNWRITTEN = '{}';
 const POLL_INTERVAL_MS = 250;
 const GRACE_MS = 20;
-const PAUSE_MS = 20;
 /** After which nothing of the last write is under way. */
 const REST_MS = 20;
+
+/** How one side is asked. */
+export interface Pace {
+  /** Between writes, at most: of a poll interval and more, so that a write comes at any point of
+   * it, if polls matter. */
+  readonly writesMs: number;
+  /** Between GETs: what is measured may be so much too long. */
+  readonly getsMs: number;
+}
+
+const CLOSE: Pace = { writesMs: 20, getsMs: 0.2 };
 
 /** Something that answers GETs in B. */
 export interface Served {
@@ -35,7 +45,7 @@ export interface Served {
 
 export async function propagation(stage: Stage, rounds: Rounds, quick: boolean): Promise<Figure[]> {
   const writes = Math.ceil((quick ? WRITES.quick : WRITES.full) / rounds.planned);
-  const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes, PAUSE_MS);
+  const latencies = (start: () => Promise<Served>) => () => measure(stage, start, writes, CLOSE);
   const readApp = (ON_CHANGE: string) => () =>
     startReadApp(stage, { EARLY_WAKE: 'auto', ON_CHANGE });
   const listener = () => startListener(stage);
@@ -64,9 +74,10 @@ export async function propagationPoll(
 ): Promise<Figure[]> {
   const writes = Math.ceil((quick ? POLL_WRITES.quick : POLL_WRITES.full) / rounds.planned);
   const settings = { EARLY_WAKE: 'off', POLL_INTERVAL_MS: String(POLL_INTERVAL_MS) };
+  const pace = { ...CLOSE, writesMs: POLL_INTERVAL_MS };
   const ours: number[][] = [];
   for (let round = 0; rounds.hasMore(round); round++) {
-    ours.push(await measure(stage, () => startReadApp(stage, settings), writes, POLL_INTERVAL_MS));
+    ours.push(await measure(stage, () => startReadApp(stage, settings), writes, pace));
   }
   return percentileFigures(
     { name: 'propagation-poll', peerName: 'the poll interval', unit: 'ms', better: 'lower' },
@@ -76,19 +87,18 @@ export async function propagationPoll(
   );
 }
 
-/** @param pauseMs between writes, at most: of a poll interval and more, so that a write comes at any
- *   point of it, if polls matter. @returns ms, one of each write */
+/** @returns ms, one of each write */
 export async function measure(
   stage: Stage,
   start: () => Promise<Served>,
   writes: number,
-  pauseMs: number,
+  pace: Pace,
 ): Promise<number[]> {
   await stage.fill(new Map([[KEY, Buffer.from(UNWRITTEN)]]));
   await stage.centers.caughtUp();
   const served = await start();
   try {
-    return await latenciesOf(stage, served.url, writes, pauseMs);
+    return await latenciesOf(stage, served.url, writes, pace);
   } finally {
     await served.stop();
   }
@@ -99,10 +109,10 @@ async function latenciesOf(
   stage: Stage,
   url: string,
   writes: number,
-  pauseMs: number,
+  pace: Pace,
 ): Promise<number[]> {
   const a = await createConnection(stage.a);
-  const poll = new HttpPoll(`${url}/v1/configs/${KEY}`);
+  const poll = new HttpPoll(`${url}/v1/configs/${KEY}`, pace.getsMs);
   await poll.until(UNWRITTEN); // both hold the key: a fill under way may outlive an event in the listener
   const latencies: number[] = [];
   for (let write = -UNCOUNTED; write < writes; write++) {
@@ -111,7 +121,7 @@ async function latenciesOf(
     const committedAtMs = performance.now();
     await poll.until(value);
     if (write >= 0) latencies.push(performance.now() - committedAtMs);
-    await delay(REST_MS + pauseMs * Math.random());
+    await delay(REST_MS + pace.writesMs * Math.random());
   }
   poll.close();
   await a.end();
