@@ -65,6 +65,10 @@ interface Row<Selected> {
 const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
+/** Connections that have answered something: those that have not are new. */
+const ANSWERED = new WeakSet<object>();
+/** How mysql2 tells that a connection is gone. */
+const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
 /** What the servers say of a text that is in no row, because its column's character set lacks it. */
 const IMPOSSIBLE = new Set([
   'ER_IMPOSSIBLE_STRING_CONVERSION',
@@ -274,14 +278,24 @@ export class MysqlLog implements ChangeLog {
     }
   }
 
+  /** A connection may have been lost while it rested, and nobody told: then another one is asked. */
   async #selectOnce(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
-    return await this.#execute(await this.#pool.getConnection(), sql, values);
+    for (;;) {
+      const connection = await this.#pool.getConnection();
+      const mayBeLost = ANSWERED.has(connection.connection);
+      try {
+        return await this.#execute(connection, sql, values);
+      } catch (error) {
+        if (!mayBeLost || !LOST.has(mysqlCodeOf(error) ?? '')) throw error;
+      }
+    }
   }
 
   async #execute(connection: PoolConnection, sql: string, values: (string | number | null)[]) {
     try {
       const timeout = this.#timeoutMs;
       const [rows] = await connection.execute<RowDataPacket[]>({ sql, values, timeout });
+      ANSWERED.add(connection.connection);
       connection.release();
       return rows;
     } catch (error) {

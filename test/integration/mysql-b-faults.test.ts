@@ -3,13 +3,24 @@
  * what is not fails within the read's time; afterwards all is as it should be. Each flavor has data
  * centers of its own here.
  */
+import { setImmediate as turn } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from 'vitest';
 import { type DataCenters, startDataCenters } from '../../src/demo/data-centers.js';
 import { createReader, NotFreshError, type Reader, UnavailableError } from '../../src/index.js';
 import { migrate } from '../../src/mysql/migrate.js';
 import { Checker, readable } from '../support/checker.js';
 import { connected, flavors, query } from '../support/data-centers.js';
+import { ForgetfulRelay } from '../support/forgetful-relay.js';
 import { metricOf, readerOptions, startReader, taken, textOf } from '../support/readers.js';
 import { until } from '../support/until.js';
 
@@ -103,6 +114,26 @@ describe.each(flavors)('readers on %s', (flavor) => {
     expect((await reader.get('held')).tier).toBe('local');
     await until('the last failure to be over', () => reader.status().pollFailures === 0);
   }
+
+  test('a read that meets connections which were lost while they rested asks on another one', async () => {
+    const relay = await ForgetfulRelay.start(centers.b.endpoint.port);
+    onTestFinished(() => relay.stop());
+    const b = new URL(urls.b);
+    b.port = String(relay.port);
+    // It polls once a minute: only reads use its connections.
+    const asleep = { pollIntervalMs: 60_000, earlyWake: 'off' } as const;
+    const reader = await startReader({ ...urls, b: b.href }, asleep);
+    const keys = Array.from({ length: 5 }, (_, index) => `absent-${index}`);
+    const reads = keys.map(async (key) => {
+      await turn(); // each is a statement of its own
+      return await reader.get(key);
+    });
+    await Promise.all(reads);
+    expect(relay.forget()).toBeGreaterThan(0);
+    expect((await reader.get('held')).json()).toBe(1);
+    expect(relay.resets).toBeGreaterThan(0);
+    expect(await metricOf(reader, 'tidemark_poll_failures_total')).toBe(0);
+  });
 
   test.each([
     { what: 'stopped', end: () => centers.b.stop() },

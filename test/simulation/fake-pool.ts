@@ -94,6 +94,11 @@ export class SimulatedConnection {
     this.#epoch = network.epoch;
   }
 
+  /** What stays the same each time that it is handed out. */
+  get connection(): this {
+    return this;
+  }
+
   /** Hands it out again, unless it is known to be broken. */
   take(): boolean {
     this.#isTaken = !this.#isBroken;

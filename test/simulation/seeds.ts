@@ -89,4 +89,11 @@ export const seeds: readonly FailedSeed[] = [
     setting: 'refresh-lag',
     found: 'several keys read at once: one answer waited for another while history was rewritten',
   },
+  {
+    seed: 1194,
+    steps: 400,
+    setting: { ...settings.usual, faults: ['topology'] },
+    found:
+      'a read failed on a connection that was lost while it rested, though the server was there',
+  },
 ];
