@@ -32,6 +32,8 @@ export interface DataCentersOptions {
   redis?: boolean;
   /** How many replicas are in B; one by default. */
   replicas?: number;
+  /** More arguments of each database server. */
+  serverArgs?: readonly string[];
   /** More arguments of each replica. */
   replicaArgs?: readonly string[];
 }
@@ -56,7 +58,7 @@ export interface DataCenters {
 /** Starts both data centers; resolves when B has what A has. */
 export async function startDataCenters(options: DataCentersOptions): Promise<DataCenters> {
   const { flavor, database = 'tidemark', redis: startsRedis = true } = options;
-  const { replicas: count = 1, replicaArgs = [] } = options;
+  const { replicas: count = 1, serverArgs = [], replicaArgs = [] } = options;
   const kind = flavor === 'mysql' ? mysqlKind() : mariadbKind();
   const folder = await makeFolder(options.folder);
   const forgetFolder = atExit(() => removeNow(folder));
@@ -68,7 +70,7 @@ export async function startDataCenters(options: DataCentersOptions): Promise<Dat
     const create = async (role: 'source' | 'replica', name: string, serverId: number) => {
       const inFolder = join(folder, name);
       await mkdir(inFolder);
-      const args = role === 'replica' ? replicaArgs : [];
+      const args = [...serverArgs, ...(role === 'replica' ? replicaArgs : [])];
       const made = { folder: inFolder, database, replicationPassword, serverId, args };
       const server = await Database.create(kind, role, made);
       opened.push(server);

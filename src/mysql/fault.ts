@@ -9,6 +9,10 @@ const DENIED = new Set([
   'ER_COLUMNACCESS_DENIED_ERROR',
   'ER_BAD_DB_ERROR',
 ]);
+/** What mysql2 calls a handshake of TLS that failed, and one that the server has no part in. */
+const TLS_FAILED = 'HANDSHAKE_SSL_ERROR';
+const NO_TLS = 'HANDSHAKE_NO_SSL_SUPPORT';
+const TLS_DEMANDED = 'ER_SECURE_TRANSPORT_REQUIRED';
 
 /** The number and symbol of a server's error, without its text where that may hold data. */
 export function mysqlCodeOf(error: unknown): string | undefined {
@@ -27,15 +31,50 @@ export function explainMysqlFault(error: unknown, where: string): TidemarkError 
       { cause: error },
     );
   }
+  if (code === TLS_DEMANDED) {
+    return new AccessDeniedError(
+      `Expected ${where} to let this account in, got ${code}: it takes TLS only. ` +
+        'Set ssl-ca and ssl-mode in the URL: the file of its CA, and VERIFY_CA or VERIFY_IDENTITY.',
+      { cause: error },
+    );
+  }
   if (DENIED.has(code)) {
     return new AccessDeniedError(
       `Expected ${where} to let this account in, got ${code}. Check user, password and database ` +
-        'in the URL, and the grants (migrations/grant_reader.sql lists what a reader needs).',
+        'in the URL, ssl-ca and ssl-mode if server or account take TLS only (MariaDB does not say ' +
+        'so), and the grants (migrations/grant_*.sql list what each part needs).',
       { cause: error },
     );
+  }
+  if (code === TLS_FAILED || code === NO_TLS) {
+    return new UnavailableError(`Expected a TLS connection to ${where}, ${tlsFault(code, error)}`, {
+      cause: error,
+    });
   }
   return new UnavailableError(
     `Expected ${where} to answer, got ${code}. Check that the server runs and can be reached.`,
     { cause: error },
+  );
+}
+
+/** The texts of OpenSSL and Node name certificates and hosts, and nothing secret. */
+function tlsFault(code: string, error: unknown): string {
+  if (code === NO_TLS) {
+    return (
+      `got ${code}: it has no certificate. Give it one, or take ssl-mode and ssl-ca out of the ` +
+      'URL.'
+    );
+  }
+  const text = error instanceof Error ? error.message.replace(/\.$/, '') : '';
+  if (text.includes("does not match certificate's")) {
+    const [, names = 'others'] = /the cert's \w+: (.*)$/.exec(text) ?? [];
+    return (
+      `got ${code}: the certificate is for ${names}. Name the host in the URL as its certificate ` +
+      'does; ssl-mode=VERIFY_CA checks no name.'
+    );
+  }
+  return (
+    `got ${code}: ${text}. Check that ssl-ca in the URL is the file of the CA that signed the ` +
+    "server's certificate, and that this has not expired; ssl-mode says what is checked."
   );
 }
