@@ -89,12 +89,25 @@ function openCluster(target: RedisTarget, onError: (error: Error) => void): Clus
   });
   cluster.on('error', onError);
   cluster.on('node error', onError);
+  cluster.on('+node', toleratingAsking);
   // Not by `slotsRefreshInterval`, which can outlive a disconnect.
   const refresh = setInterval(() => {
     if (cluster.status === 'ready') cluster.refreshSlotsCache();
   }, SLOTS_REFRESH_MS).unref();
   cluster.once('end', () => clearInterval(refresh));
   return cluster;
+}
+
+/** ioredis sends ASKING ahead of a command that follows a slot on its move, and hears only of the
+ * command: an ASKING that fails, as when that node dies, would be a rejection that nobody handles,
+ * which ends the process. */
+function toleratingAsking(node: Redis): void {
+  const send = node.asking.bind(node);
+  node.asking = () => {
+    const sent = send();
+    sent.catch(() => undefined); // the command after it fails, too, and is answered for
+    return sent;
+  };
 }
 
 /** Whether a reply shows that this is not the master any more. Not each time: a URL that names a
