@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { examineSystem } from '../../src/doctor/doctor.js';
 import { Maintenance, Writer } from '../../src/index.js';
+import { ACCOUNT_PASSWORD, accountWith } from '../support/accounts.js';
 import {
   createDatabase,
   flavors,
@@ -27,17 +28,6 @@ describe.each(flavors)('on %s', (flavor) => {
     db = await createDatabase(flavor);
   });
   afterEach(() => db.drop());
-
-  /** Makes the account of a grant file and applies it. */
-  async function grant(name: string): Promise<string> {
-    const user = `tidemark_${name}`;
-    await query(db.a, `CREATE USER IF NOT EXISTS '${user}'@'%' IDENTIFIED BY 'secret'`);
-    const system = new URL('/mysql', db.a).href; // the test's own database is gone by then
-    onTestFinished(async () => void (await query(system, `DROP USER '${user}'@'%'`)));
-    await plainClient(flavor, db.a, await migrationText(`grant_${name}`));
-    await db.caughtUp();
-    return user;
-  }
 
   test('a reader may read three tables, and nothing else', async () => {
     await plainClient(flavor, db.a, await migrationText('grant_reader')); // once more, and as a DBA
@@ -85,16 +75,19 @@ describe.each(flavors)('on %s', (flavor) => {
   });
 
   test('a migrator may migrate, up and down', async () => {
-    const user = await grant('migrator');
-    const url = urlAs(db.a, user, 'secret');
+    const user = await accountWith(db, 'migrator');
+    const url = urlAs(db.a, user, ACCOUNT_PASSWORD);
     await migrateAt(url, { to: 0 });
     await migrateAt(url);
     await expect(query(url, 'SELECT * FROM mysql.user')).rejects.toThrow(/denied/);
   });
 
   test('a doctor sees all that there is to see, and may change nothing', async () => {
-    const user = await grant('doctor');
-    const [a, b] = [db.a, db.b].map((url) => urlAs(url, user, 'secret')) as [string, string];
+    const user = await accountWith(db, 'doctor');
+    const [a, b] = [db.a, db.b].map((url) => urlAs(url, user, ACCOUNT_PASSWORD)) as [
+      string,
+      string,
+    ];
     const findings = await examineSystem({
       mysqlAUrl: a,
       mysqlBUrl: b,

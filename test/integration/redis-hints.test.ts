@@ -1,12 +1,12 @@
 /** Hints over each kind of Redis, by a user that has no more rights than README and ops/ list. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openRedis } from '../../src/redis/client.js';
 import { RedisHints } from '../../src/redis/hints.js';
 import { type RedisTopologyKind, startRedisTopology } from '../chaos/redis-topology.js';
-import { rightsIn } from '../support/acl.js';
+import { hintRights, rightsIn } from '../support/acl.js';
 import { until } from '../support/until.js';
 
 const PASSWORD = 'secret';
@@ -17,13 +17,6 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidemark-'));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** What a reader may do, and what README gives it for hints on top of that. */
-async function rights(): Promise<{ reader: string[]; hints: string[] }> {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [hints = ''] = /&tidemark:[^`]*/.exec(readme) ?? [];
-  return { reader: await rightsIn('redis-readers.acl', PASSWORD), hints: hints.split(' ') };
-}
 
 function open(url: string, faults: string[] = []): RedisHints {
   const client = openRedis(url, () => undefined);
@@ -40,9 +33,9 @@ describe('hints', () => {
   test.each<RedisTopologyKind>(['standalone', 'sentinel', 'cluster'])(
     'reach who listens on %s, also after a failover',
     async (kind) => {
-      const { reader, hints: more } = await rights();
+      const more = await hintRights();
       expect(more).toHaveLength(3);
-      const args = ['--user', ...reader, ...more];
+      const args = ['--user', ...(await rightsIn('redis-readers.acl', PASSWORD)), ...more];
       const redis = await startRedisTopology({ kind, folder: join(folder, kind), args });
       onTestFinished(() => redis.stop());
       const url = redis.url({ user: 'tidemark_reader', password: PASSWORD });
@@ -63,7 +56,7 @@ describe('hints', () => {
   );
 
   test('without the rights there are none, which is told, and nothing else', async () => {
-    const args = ['--user', ...(await rights()).reader];
+    const args = ['--user', ...(await rightsIn('redis-readers.acl', PASSWORD))];
     const redis = await startRedisTopology({
       kind: 'standalone',
       folder: join(folder, 'without'),

@@ -248,7 +248,7 @@ describe('with TLS, and users that have no more rights than the files in ops/ gi
         await recovers(scene);
         await redis.restore();
       });
-      for (const node of redis.servers) {
+      for (const node of [...redis.servers, ...redis.sentinels]) {
         expect(await node.call('ACL', 'LOG'), node.name).toEqual([]);
       }
     },
