@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { REBASE_REASONS } from '../../src/core/position.js';
 import { isOfAbsentPart, metricsIn } from '../support/dashboard.js';
 import { findPrometheus } from '../support/prometheus.js';
 import { registriesOfAll } from '../support/registries.js';
@@ -46,6 +47,19 @@ test.skipIf(!existsSync(RUNBOOK))('the parts of the runbook are there', () => {
   const named = rules.match(/(?<=operations\.md#)[a-z-]+/g) ?? [];
   expect([...new Set(named)].filter((anchor) => !anchors.includes(anchor))).toEqual([]);
 });
+
+test.skipIf(!existsSync(RUNBOOK))(
+  'each reason of a rebase is explained: in the alert, and in its part of the runbook',
+  () => {
+    const [, alert = ''] = /alert: TidemarkRebases\n(.*?)- alert:/s.exec(rules) ?? [];
+    const [, part = ''] = /## Rebases\n(.*?)\n## /s.exec(readFileSync(RUNBOOK, 'utf8')) ?? [];
+    const rows = part.match(/^\| `.*$/gm)?.map((row) => row.split('|')[1]) ?? [];
+    for (const reason of REBASE_REASONS) {
+      if (reason !== 'start') expect(alert).toContain(`\`${reason}\``);
+      expect(rows.join()).toContain(`\`${reason}\``);
+    }
+  },
+);
 
 test('the rules name only metrics that there are', () => {
   const registries = Object.values(registriesOfAll());
