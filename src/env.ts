@@ -6,6 +6,7 @@
  */
 import { parseCollections } from './core/collections-text.js';
 import { isPlainHttpUrl } from './core/http-url.js';
+import { isNetwork } from './core/network.js';
 import { identifierFault } from './core/table.js';
 import { isCron } from './cron.js';
 import { InvalidOptionsError } from './errors.js';
@@ -18,7 +19,7 @@ type ValueOf<S extends Setting> = S extends { kind: 'integer' | 'number' }
   ? number
   : S extends { kind: 'choice'; choices: readonly (infer Choice)[] }
     ? Choice
-    : S extends { kind: 'tokens' | 'http-urls' }
+    : S extends { kind: 'tokens' | 'http-urls' | 'networks' }
       ? readonly string[]
       : S extends { kind: 'http-url' }
         ? string | undefined
@@ -73,7 +74,7 @@ export function readSettings<C extends CommandName>(
 type Parsed = { readonly value: unknown } | { readonly faults: readonly string[] };
 
 function absent(setting: Setting, command: CommandName): Parsed {
-  if (setting.kind === 'tokens' || setting.kind === 'http-urls') return { value: [] };
+  if (['tokens', 'http-urls', 'networks'].includes(setting.kind)) return { value: [] };
   if (setting.kind === 'collections') return { value: '' };
   if (setting.kind === 'http-url') return { value: undefined };
   if ('optionalFor' in setting && setting.optionalFor.includes(command))
@@ -109,6 +110,8 @@ function parse(setting: Setting, text: string): Parsed {
       return parseTokens(text);
     case 'http-urls':
       return parseUrls(text);
+    case 'networks':
+      return parseNetworks(text);
     case 'collections':
       return checkCollections(text);
     case 'http-url':
@@ -174,6 +177,14 @@ function parseUrls(text: string): Parsed {
   return {
     faults: ['Expected URLs like http://host:8081 separated by commas, without passwords and ?'],
   };
+}
+
+function parseNetworks(text: string): Parsed {
+  const networks = text.split(',').map((network) => network.trim());
+  const wrong = networks.filter((network) => !isNetwork(network));
+  if (wrong.length === 0) return { value: networks };
+  const expected = 'Expected addresses or networks like 10.0.0.0/8 separated by commas';
+  return { faults: wrong.map((one) => `${expected}, got ${shown(one)}`) };
 }
 
 function shown(text: string): string {

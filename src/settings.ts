@@ -38,7 +38,7 @@ export type Setting = Common &
         readonly optionalFor: readonly CommandName[];
       }
     | { readonly kind: 'redis-url'; readonly optionalFor: readonly CommandName[] }
-    | { readonly kind: 'tokens' | 'http-urls' | 'http-url' | 'collections' }
+    | { readonly kind: 'tokens' | 'http-urls' | 'http-url' | 'networks' | 'collections' }
     | { readonly kind: 'text' | 'identifier' | 'cron'; readonly default: string }
     | {
         readonly kind: 'integer' | 'number';
@@ -152,6 +152,13 @@ export const SETTINGS = {
     max: 1_000_000,
     commands: BOTH,
     help: 'most requests a second of one token, or address without tokens, else 429; 0 turns it off',
+  },
+  trustProxy: {
+    env: 'TRUST_PROXY',
+    flag: 'trust-proxy',
+    kind: 'networks',
+    commands: BOTH,
+    help: 'load balancers, by address or network, whose X-Forwarded-For tells the client; else nobody',
   },
   pollIntervalMs: {
     env: 'POLL_INTERVAL_MS',

@@ -11,9 +11,9 @@ import { createReaders } from '../reader/create-reader.js';
  * @throws SchemaError, AccessDeniedError which waiting would not heal */
 export async function readCommand(settings: SettingsOf<'read'>): Promise<void> {
   const { host, port, logLevel, readTokens: tokens } = settings;
-  const { maxConnections, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
+  const { maxConnections, trustProxy, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
   const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
-  const server = createServer({ logLevel, maxConnections });
+  const server = createServer({ logLevel, maxConnections, trustProxy });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
   const names = { table, keyColumn, valueColumn, versionColumn };
   const collections = parseCollections(settings.collections, names);

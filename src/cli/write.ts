@@ -17,9 +17,9 @@ import { Writer } from '../writer/writer.js';
 export async function writeCommand(settings: SettingsOf<'write'>): Promise<void> {
   const { host, port, logLevel, writeTokens: tokens } = settings;
   assertMayServeWrites(host, tokens);
-  const { maxConnections, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
+  const { maxConnections, trustProxy, maxEventLoopDelayMs, rateLimitPerSecond } = settings;
   const limits = { maxEventLoopDelayMs, rateLimitPerSecond };
-  const server = createServer({ logLevel, maxConnections });
+  const server = createServer({ logLevel, maxConnections, trustProxy });
   const { table, keyColumn, valueColumn, versionColumn } = settings;
   const names = { table, keyColumn, valueColumn, versionColumn };
   const hints = new HintSender({

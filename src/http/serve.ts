@@ -17,6 +17,9 @@ const CLOSE_TIMEOUT_MS = 10_000;
 
 export interface ServerOptions extends Partial<ServerLimits> {
   readonly logLevel: string;
+  /** Addresses and networks of the load balancers whose X-Forwarded-For is believed; by default
+   * nobody's is, because any client can send one. */
+  readonly trustProxy?: readonly string[];
 }
 
 export function createServer(options: ServerOptions): FastifyInstance {
@@ -24,12 +27,14 @@ export function createServer(options: ServerOptions): FastifyInstance {
     ...SERVER_DEFAULTS,
     ...options,
   };
+  const { trustProxy = [] } = options;
   const logsRequests = logLevel === 'debug' || logLevel === 'trace';
   const log: FastifyBaseLogger = pino(loggerOptions(logLevel));
   const server = Fastify({
     // A logger costs each request something, also one that logs no requests. Without it the few lines
     // that errors write, which name their request themselves, go to the server's own.
     ...(logsRequests ? { loggerInstance: log } : { logger: false }),
+    trustProxy: trustProxy.length > 0 ? [...trustProxy] : false,
     requestTimeout: requestTimeoutMs,
     connectionTimeout: idleTimeoutMs,
     http: {

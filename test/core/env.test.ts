@@ -127,6 +127,18 @@ describe('settings', () => {
     }
   });
 
+  test('take load balancers by address and network, and name each that is none', () => {
+    expect(readSettings('read', B).trustProxy).toEqual([]);
+    const { trustProxy } = readSettings('write', { ...A, TRUST_PROXY: '10.0.0.0/8, ::1' });
+    expect(trustProxy).toEqual(['10.0.0.0/8', '::1']);
+    const expected =
+      'TRUST_PROXY: Expected addresses or networks like 10.0.0.0/8 separated by commas';
+    expect(faultsOf('read', { ...B, TRUST_PROXY: 'true,10.0.0.1,0.0.0.0/0' })).toEqual([
+      `${expected}, got "true"`,
+      `${expected}, got "0.0.0.0/0"`,
+    ]);
+  });
+
   test('hold only what the command uses', () => {
     expect(Object.keys(readSettings('migrate', A))).toEqual(['mysqlAUrl']);
     expect(settingsFor('write').map(([name]) => name)).not.toContain('redisUrl');
