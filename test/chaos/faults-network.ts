@@ -29,6 +29,7 @@ const KINDS: readonly Kind[] = [
     fault: () => ({ swallows: 'to-client' }),
   },
   { name: 'refuse', weight: 2, lastsMs: [200, 2_500], fault: () => ({ refuses: true }) },
+  { name: 'blackhole', weight: 2, lastsMs: [200, 2_500], fault: () => ({ blackholes: true }) },
   {
     name: 'narrow',
     ...{ weight: 1, lastsMs: [500, 3_000] },
@@ -73,7 +74,21 @@ export const networkFaults: readonly Fault[] = PLACES.flatMap((place) => [
       return undefined;
     },
   },
+  {
+    // A peer that lost its power, a firewall that forgot: nothing ends it but the client's patience.
+    name: `${place.name}-half-open`,
+    ...{ weight: 2 * place.weight, targets: place.targets, lastsMs: [0, 0], costMs: 50 },
+    async start(stage, target, random) {
+      for (const proxy of struckOf(place.proxies(stage, target), random)) proxy.vanish();
+      return undefined;
+    },
+  },
 ]);
+
+/** Of several nodes, a network rarely loses all. */
+function struckOf(all: readonly FaultProxy[], random: Random): readonly FaultProxy[] {
+  return all.length === 1 ? all : all.filter(() => random.chance(0.4));
+}
 
 function lasting(place: Place, kind: Kind): Fault {
   return {
@@ -81,13 +96,11 @@ function lasting(place: Place, kind: Kind): Fault {
     ...{ weight: kind.weight * place.weight, targets: place.targets, costMs: 50 },
     lastsMs: kind.lastsMs,
     async start(stage, target, random) {
-      // Of several nodes, a network rarely loses all.
-      const all = place.proxies(stage, target);
-      const struck = all.length === 1 ? all : all.filter(() => random.chance(0.4));
+      const struck = struckOf(place.proxies(stage, target), random);
       const fault = kind.fault(random);
       for (const proxy of struck) {
         proxy.set(fault);
-        if (fault.refuses) proxy.reset();
+        if (fault.refuses || fault.blackholes) proxy.reset(); // who is cut off comes again
       }
       return async () => {
         for (const proxy of struck) proxy.clear();

@@ -9,9 +9,14 @@ describe('a proxy', () => {
   let echo: Server;
   let proxy: FaultProxy;
   let heard = '';
+  /** The server's ends. */
+  let peers: Socket[] = [];
+  const open = () => peers.filter(({ closed }) => !closed).length;
   beforeEach(async () => {
     heard = '';
+    peers = [];
     echo = createServer((socket) => {
+      peers.push(socket);
       socket.on('error', () => {});
       socket.on('data', (bytes) => {
         heard += bytes;
@@ -103,6 +108,52 @@ describe('a proxy', () => {
     await (await Client.to(proxy)).echoes('c');
   });
 
+  test('forgets open connections: silence both ways, for good, and new ones work', async () => {
+    const client = await Client.to(proxy);
+    await client.echoes('before');
+    proxy.vanish();
+    client.socket.write('lost');
+    for (const peer of peers) peer.write('never seen');
+    await (await Client.to(proxy)).echoes('new'); // time enough for what was sent
+    proxy.reset();
+    for (const peer of peers.splice(0)) peer.destroy();
+    await passed(50);
+    expect([heard, client.got, client.broken]).toEqual(['beforenew', 'before', false]);
+  });
+
+  test('forgets a connection whose end was on its way', async () => {
+    const client = await Client.to(proxy);
+    await client.echoes('before');
+    proxy.vanish();
+    for (const peer of peers.splice(0)) peer.end();
+    await (await Client.to(proxy)).echoes('new');
+    await passed(50);
+    expect([client.ended, client.broken]).toEqual([false, false]);
+  });
+
+  test('leaves no connection to the server behind when a forgotten client gives up', async () => {
+    const client = await Client.to(proxy);
+    await client.echoes('before');
+    proxy.vanish();
+    await passed(20);
+    expect(open()).toBe(1);
+    client.socket.destroy();
+    await until('the server to be rid of it', () => open() === 0);
+  });
+
+  test('takes new connections into a black hole, and open ones go on', async () => {
+    const client = await Client.to(proxy);
+    await client.echoes('a');
+    proxy.set({ blackholes: true });
+    const lost = await Client.to(proxy); // as far as it can see, it is connected
+    lost.socket.write('lost');
+    await client.echoes('b');
+    proxy.clear();
+    lost.socket.write('lost');
+    await (await Client.to(proxy)).echoes('c');
+    expect([heard, lost.got, lost.broken, open()]).toEqual(['abc', '', false, 2]);
+  });
+
   test('limits the bandwidth', async () => {
     proxy.set({ bytesPerSecond: 200_000 });
     const client = await Client.to(proxy);
@@ -123,6 +174,7 @@ describe('a proxy', () => {
 
 class Client {
   got = '';
+  ended = false;
   broken = false;
 
   constructor(readonly socket: Socket) {
@@ -131,6 +183,9 @@ class Client {
     });
     socket.on('close', () => {
       this.broken = true;
+    });
+    socket.on('end', () => {
+      this.ended = true;
     });
     socket.on('data', (bytes) => {
       this.got += bytes;

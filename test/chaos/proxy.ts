@@ -1,10 +1,11 @@
 /**
  * A TCP proxy on loopback that can do to its connections what networks do: delay, stall, swallow
- * one direction, limit, cut, refuse. It stands between a client and a server that know nothing of it.
+ * one direction, limit, cut, refuse, forget. It stands between a client and a server that know nothing of it.
  *
  * Invariant: bytes of one direction of one connection arrive in order and unchanged, or not at all
  * from some byte on. A swallowing network looks like silence to both ends: the connection stays
- * open, and when the fault ends it is cut, since its stream has a hole.
+ * open, and when the fault ends it is cut, since its stream has a hole. A connection whose other end
+ * has vanished hears nothing ever again, neither bytes nor an end, whatever happens afterwards.
  */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -24,6 +25,8 @@ export interface NetworkFault {
   readonly bytesPerSecond?: number;
   /** New connections are reset at once; those that are open go on. */
   readonly refuses?: boolean;
+  /** New connections are taken, and their other end has vanished; those that are open go on. */
+  readonly blackholes?: boolean;
 }
 
 const NO_FAULT: NetworkFault = Object.freeze({});
@@ -34,6 +37,8 @@ export class FaultProxy {
   readonly port: number;
   #fault: NetworkFault = NO_FAULT;
   readonly #links = new Set<Link>();
+  /** Clients that still believe in their connection. */
+  readonly #forgotten = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
@@ -75,15 +80,22 @@ export class FaultProxy {
     this.set(NO_FAULT);
   }
 
-  /** Resets all open connections, at both ends. */
+  /** Resets all open connections, at both ends; of those that have vanished nobody knows. */
   reset(): void {
     for (const link of this.#links) link.cut();
+  }
+
+  /** The other end of each open connection is gone without a word, for good. New ones work. */
+  vanish(): void {
+    for (const link of this.#links) this.#forget(link.vanish());
+    this.#links.clear();
   }
 
   async close(): Promise<void> {
     const closed = once(this.server, 'close');
     this.server.close();
     this.reset();
+    for (const client of this.#forgotten) client.resetAndDestroy();
     await closed;
   }
 
@@ -91,6 +103,10 @@ export class FaultProxy {
     client.on('error', () => {}); // `close` follows, and says all that is needed
     if (this.#fault.refuses) {
       client.resetAndDestroy();
+      return;
+    }
+    if (this.#fault.blackholes) {
+      this.#forget(client);
       return;
     }
     const server = connect({
@@ -103,6 +119,12 @@ export class FaultProxy {
     this.#links.add(link);
     link.onGone = () => this.#links.delete(link);
   }
+
+  #forget(client: Socket): void {
+    this.#forgotten.add(client);
+    client.on('close', () => this.#forgotten.delete(client));
+    client.resume(); // what it sends is taken, and read by nobody
+  }
 }
 
 /** One client's connection and the one that was made for it. */
@@ -112,7 +134,12 @@ class Link {
   readonly #sockets: readonly Socket[];
   #gone = false;
 
-  constructor(client: Socket, server: Socket, fault: () => NetworkFault, random: () => number) {
+  constructor(
+    private readonly client: Socket,
+    private readonly server: Socket,
+    fault: () => NetworkFault,
+    random: () => number,
+  ) {
     this.#sockets = [client, server];
     this.#pipes = [
       new Pipe('to-server', client, server, fault, random),
@@ -136,6 +163,17 @@ class Link {
     for (const pipe of this.#pipes) pipe.stop();
     for (const socket of this.#sockets) socket.resetAndDestroy();
     this.onGone();
+  }
+
+  /** From here on neither end hears of the other. The server's is closed once the client gives up,
+   * as the server itself would close it some day: it could else run out of connections.
+   * @returns the client */
+  vanish(): Socket {
+    this.#gone = true;
+    for (const pipe of this.#pipes) pipe.stop();
+    this.server.resume();
+    for (const sign of ['end', 'close']) this.client.on(sign, () => this.server.resetAndDestroy());
+    return this.client;
   }
 }
 
@@ -167,6 +205,7 @@ class Pipe {
     to.on('drain', () => this.pump());
   }
 
+  /** What comes from here on is not passed on. */
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -174,6 +213,7 @@ class Pipe {
   }
 
   #take(bytes: Buffer | null): void {
+    if (this.#stopped) return;
     if (this.fault().swallows === this.direction) {
       this.hasHole = true;
       return;

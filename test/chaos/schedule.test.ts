@@ -20,9 +20,10 @@ const DEMANDED = [
   ...['b-cut-connections', 'pruned-past-reader', 'log-hole', 'reader-clock'],
   ...['big-transaction', 'big-values', 'hot-key'],
   ...['link', 'mysql', 'redis'].flatMap((place) =>
-    ['delay', 'stall', 'reset', 'refuse', 'one-way-out', 'one-way-in'].map(
-      (kind) => `${place}-${kind}`,
-    ),
+    [
+      ...['delay', 'stall', 'reset', 'refuse', 'one-way-out', 'one-way-in'],
+      ...['half-open', 'blackhole'],
+    ].map((kind) => `${place}-${kind}`),
   ),
 ];
 
