@@ -115,7 +115,7 @@ const load: readonly Fault[] = [
 
 const history: readonly Fault[] = [
   {
-    ...{ name: 'failover-losing-tail', weight: 0.35, targets: [['a']], lastsMs: [600, 2_500] },
+    ...{ name: 'failover-losing-tail', weight: 0.7, targets: [['a']], lastsMs: [600, 2_500] },
     ...{ costMs: 9_000, alone: true },
     async start(stage) {
       await stage.servers.stopReplication(stage.servers.standby);
