@@ -14,6 +14,14 @@ const TLS_FAILED = 'HANDSHAKE_SSL_ERROR';
 const NO_TLS = 'HANDSHAKE_NO_SSL_SUPPORT';
 const TLS_DEMANDED = 'ER_SECURE_TRANSPORT_REQUIRED';
 
+/** The code of a statement that was not answered in time. */
+export const SILENCE = 'PROTOCOL_SEQUENCE_TIMEOUT';
+
+/** As mysql2's own timeout would have it. */
+export function silence(): Error {
+  return Object.assign(new Error('Expected an answer in time, got none.'), { code: SILENCE });
+}
+
 /** The number and symbol of a server's error, without its text where that may hold data. */
 export function mysqlCodeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

@@ -10,7 +10,7 @@ import { connect, type Socket } from 'node:net';
 import type { Pool, PoolConnection } from 'mysql2/promise';
 import { HostJudge, type HostSnapshot } from '../core/host-judge.js';
 import { UnavailableError } from '../errors.js';
-import { mysqlCodeOf } from './fault.js';
+import { mysqlCodeOf, SILENCE } from './fault.js';
 import type { MysqlAddress } from './url.js';
 
 export interface HostsOptions {
@@ -31,7 +31,6 @@ const KEEP_ALIVE_DELAY_MS = 10_000;
 /** Statements that timed out in a row; one alone may have been too much work. */
 const MOST_TIMEOUTS = 2;
 const SHUTTING_DOWN = new Set(['ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED']);
-const TIMED_OUT = 'PROTOCOL_SEQUENCE_TIMEOUT';
 
 /** Where a statement was sent, and what was known when it was. */
 export interface Sent {
@@ -117,7 +116,7 @@ export class Hosts {
   mayRepeat({ host }: Sent, error: unknown, failures: number): boolean {
     if (error instanceof UnavailableError) return failures < this.count; // the host lags
     const code = mysqlCodeOf(error) ?? '';
-    if (code === TIMED_OUT) {
+    if (code === SILENCE) {
       this.#timeouts += 1;
       if (this.#timeouts >= MOST_TIMEOUTS) this.leave(host, code);
       return false; // its time is over

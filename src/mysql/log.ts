@@ -15,7 +15,8 @@ import { type LogRow, type LogSnapshot, type Position, positionOf } from '../cor
 import { keyTextSql, valueSql } from '../core/row-key.js';
 import { quoteIdentifier } from '../core/table.js';
 import { SchemaError } from '../errors.js';
-import { explainMysqlFault, mysqlCodeOf } from './fault.js';
+import { within } from '../within.js';
+import { explainMysqlFault, mysqlCodeOf, silence } from './fault.js';
 import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
 import { type Among, KeyConditions, LARGEST_LIST, type Range } from './key-conditions.js';
 import type { PollsTogether } from './polls-together.js';
@@ -293,8 +294,10 @@ export class MysqlLog implements ChangeLog {
 
   async #execute(connection: PoolConnection, sql: string, values: (string | number | null)[]) {
     try {
-      const timeout = this.#timeoutMs;
-      const [rows] = await connection.execute<RowDataPacket[]>({ sql, values, timeout });
+      // mysql2's own timeout begins only once the statement has been prepared, and what a new
+      // connection is set up with before has none: on one whose peer has vanished, no end.
+      const asked = connection.execute<RowDataPacket[]>({ sql, values });
+      const [rows] = await within(asked, this.#timeoutMs, silence);
       ANSWERED.add(connection.connection);
       connection.release();
       return rows;

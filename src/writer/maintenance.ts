@@ -12,8 +12,9 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { cronTask } from '../cron.js';
 import { InvalidOptionsError, TidemarkError, UnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
-import { explainMysqlFault, mysqlCodeOf } from '../mysql/fault.js';
+import { explainMysqlFault, mysqlCodeOf, silence } from '../mysql/fault.js';
 import { toVersion } from '../mysql/tracked-rows.js';
+import { within } from '../within.js';
 import { PRUNE_ROWS, removeOldest } from './pruning.js';
 
 export interface MaintenanceOptions {
@@ -230,10 +231,8 @@ async function run<T extends RowDataPacket[] | ResultSetHeader>(
   sql: string,
   values: readonly (string | number)[] = [],
 ): Promise<T> {
-  const [result] = await connection.query<T>({
-    sql,
-    values: [...values],
-    timeout: STATEMENT_TIMEOUT_MS,
-  });
+  // Not by mysql2's own timeout: what a new connection is set up with before has none.
+  const asked = connection.query<T>({ sql, values: [...values] });
+  const [result] = await within(asked, STATEMENT_TIMEOUT_MS, silence);
   return result;
 }
