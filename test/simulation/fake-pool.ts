@@ -24,7 +24,6 @@ export interface Network {
   fault?(client: string): 'refused' | 'before' | 'after' | undefined;
   /** Told of each failure that is not the statement's own. */
   onFault?(client: string): void;
-  readonly nowMs: () => number;
 }
 
 /** An error as mysql2 makes it of a server's, or of a broken connection. */
@@ -35,7 +34,7 @@ export function mysqlError(code: string, message = code): Error {
 /** A statement that the simulation does not know: a gap of the simulation, no fault of the product. */
 export class SimulationGap extends Error {}
 
-type Statement = string | { sql: string; values?: SqlValue[]; timeout?: number };
+type Statement = string | { sql: string; values?: SqlValue[] };
 
 export class SimulatedPool {
   readonly #name: string;
@@ -131,15 +130,10 @@ export class SimulatedConnection {
   }
 
   async #run(statement: Statement, more: SqlValue[]): Promise<[unknown, unknown]> {
-    const {
-      sql,
-      values = more,
-      timeout = Number.POSITIVE_INFINITY,
-    } = typeof statement === 'string' ? { sql: statement } : statement;
+    const { sql, values = more } = typeof statement === 'string' ? { sql: statement } : statement;
     const { scheduler, network } = this;
     if (this.#isBroken || this.#epoch !== network.epoch) throw this.#broken('ECONNRESET');
     const what = scheduler.tracing ? `${this.name}: ${told(sql)} ${values}` : '';
-    const untilMs = network.nowMs() + timeout;
     await scheduler.step(what);
     const fault = network.fault?.(this.client);
     if (fault === 'refused') throw this.#broken('ECONNREFUSED');
@@ -156,7 +150,6 @@ export class SimulatedConnection {
     await scheduler.step(what === '' ? '' : `  ${what} is answered`);
     if (fault === 'after') throw this.#broken('PROTOCOL_CONNECTION_LOST');
     if (this.#epoch !== network.epoch) throw this.#broken('ECONNRESET');
-    if (network.nowMs() > untilMs) throw this.#broken('PROTOCOL_SEQUENCE_TIMEOUT');
     if (error !== undefined) throw error;
     return [answer, []];
   }
