@@ -69,3 +69,16 @@ export async function metricOf(reader: Reader, name: string, label?: string): Pr
     .filter(({ labels }) => label === undefined || Object.values(labels).includes(label))
     .reduce((sum, { value }) => sum + value, 0);
 }
+
+/** What a histogram of times has: how many, and their sum in seconds. */
+export async function timesOf(
+  reader: Reader,
+  name: string,
+): Promise<{ readonly count: number; readonly seconds: number }> {
+  const metric = await reader.metrics.getSingleMetric(name)?.get();
+  if (metric === undefined) throw new Error(`Expected a metric ${name}, got none`);
+  const values = metric.values as { metricName?: string; value: number }[]; // of a histogram
+  const at = (end: string) =>
+    values.find(({ metricName }) => metricName === `${name}${end}`)?.value ?? 0;
+  return { count: at('_count'), seconds: at('_sum') };
+}
