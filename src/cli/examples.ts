@@ -23,6 +23,7 @@ const BY_COMMAND: Readonly<Record<string, readonly string[]>> = {
   track: [
     'tidemark track app_settings --key id --value name,value --collection settings',
     'tidemark track flags --key scope,name --value json --dry-run',
+    "tidemark track flags --key name --value json --json | jq '.refusals[].remedy'",
   ],
   write: [
     'WRITE_TOKENS=secret tidemark write --host 0.0.0.0 --port 8080',

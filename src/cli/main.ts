@@ -50,6 +50,7 @@ withSettings('track', 'write the migration that makes a table of yours a collect
   )
   .option('--out <folder>', 'where the migration goes', DEFAULT_OUT)
   .option('--dry-run', 'print the migration, and write nothing')
+  .option('--json', 'print what was looked at, written or refused as JSON')
   .action(async (table, flags) => {
     const { mysqlAUrl: url } = readSettings('track', process.env, flags);
     const { trackCommand } = await import('./track.js');

@@ -4,7 +4,8 @@ import { explainMysqlFault, mysqlCodeOf } from '../mysql/fault.js';
 import { openPool } from '../mysql/pool.js';
 import type { Algorithm } from '../track/judge.js';
 import { grantText } from '../track/migration-text.js';
-import { planTracking, type Tracked, writeMigration } from '../track/track.js';
+import { refusedJson, trackedJson } from '../track/report-json.js';
+import { planTracking, type Tracked, UntrackableError, writeMigration } from '../track/track.js';
 
 export interface TrackCommandOptions {
   /** MYSQL_A_URL. */
@@ -19,24 +20,29 @@ export interface TrackCommandOptions {
   readonly out: string;
   /** Prints the migration instead of writing it. */
   readonly dryRun?: boolean | undefined;
+  readonly json?: boolean | undefined;
   /** Takes a line without its end. */
   readonly print?: (line: string) => void;
 }
 
-/** @throws UntrackableError with each reason */
+/** @throws UntrackableError with each reason, after it was printed when it is to be JSON */
 export async function trackCommand(options: TrackCommandOptions): Promise<void> {
-  const { url, out, dryRun = false } = options;
+  const { url, out, dryRun = false, json = false } = options;
   const { print = (line: string) => process.stdout.write(`${line}\n`) } = options;
   const pool = openPool(url, { connectionLimit: 1 });
   try {
     const connection = await pool.getConnection();
     const tracked = await planTracking(connection, options, out, commandOf(options));
-    if (dryRun) printFiles(tracked, print);
-    else {
-      for (const path of await writeMigration(out, tracked.migration)) print(`Wrote ${path}`);
+    const files = dryRun ? [] : await writeMigration(out, tracked.migration);
+    if (json) {
+      print(trackedJson(tracked, files, out));
+      return;
     }
+    if (dryRun) printFiles(tracked, print);
+    for (const path of files) print(`Wrote ${path}`);
     report(tracked, out, dryRun ? (line) => print(`-- ${line}`.trimEnd()) : print);
   } catch (error) {
+    if (json && error instanceof UntrackableError) print(refusedJson(error));
     if (mysqlCodeOf(error) === undefined || !isOfServer(error)) throw error;
     throw explainMysqlFault(error, 'MySQL in data center A (MYSQL_A_URL)');
   } finally {

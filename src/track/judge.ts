@@ -23,8 +23,16 @@ export interface Wish {
 /** How the version column is added. */
 export type Algorithm = 'instant' | 'inplace' | 'copy';
 
+/** Why a table is not tracked as it is, in sentences. */
+export interface Refusal {
+  /** What was expected, what was got, and why it matters. */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
 export interface Judgement {
-  readonly refusals: readonly string[];
+  readonly refusals: readonly Refusal[];
   readonly warnings: readonly string[];
   readonly collection: Collection;
   readonly keyColumns: readonly ColumnFacts[];
@@ -34,6 +42,8 @@ export interface Judgement {
 const INTEGERS = ['tinyint', 'smallint', 'mediumint', 'int', 'bigint'];
 const TEXT_KEYS = ['char', 'varchar'];
 const BYTES = /blob$|binary$|^bit$|^vector$|geom|^point$|linestring$|polygon$|^multipoint$/;
+const OTHER_VERSION_COLUMN =
+  'Pass --version-column with a name that is free, such as tidemark_version.';
 const OWN_TABLES = ['config_stream', 'config_changes', 'tidemark_migrations'];
 
 export function judge(facts: TableFacts, wish: Wish): Judgement {
@@ -74,99 +84,130 @@ function columnOf({ columns }: TableFacts, name: string): ColumnFacts | undefine
 }
 
 /** Why nothing of the table needs to be looked at. */
-function tableRefusals({ table, kind, database, engine, triggers }: TableFacts): string[] {
-  const refusals: string[] = [];
+function tableRefusals({ table, kind, database, engine, triggers }: TableFacts): Refusal[] {
+  const refusals: Refusal[] = [];
   if (kind === undefined) {
-    refusals.push(
-      `Expected a table ${table} in ${database}, got none, or one that this account may not see ` +
-        '(temporary tables are seen by their own session only). Correct the name or the grants.',
-    );
+    refusals.push({
+      reason:
+        `Expected a table ${table} in ${database}, got none, or one that this account may not see ` +
+        '(temporary tables are seen by their own session only).',
+      remedy: 'Correct the name or the grants.',
+    });
   } else if (OWN_TABLES.includes(table.toLowerCase())) {
-    refusals.push(`Expected a table of yours, got ${table}, which is Tidemark's own.`);
+    refusals.push({
+      reason: `Expected a table of yours, got ${table}, which is Tidemark's own.`,
+      remedy: 'Name the table that has the settings.',
+    });
   } else if (kind !== 'BASE TABLE') {
-    refusals.push(
-      `Expected a plain table, got ${table}, a ${kind.toLowerCase()}, which has no triggers that ` +
-        'see each change. Track the tables that it is made of.',
-    );
+    refusals.push({
+      reason:
+        `Expected a plain table, got ${table}, a ${kind.toLowerCase()}, which has no triggers that ` +
+        'see each change.',
+      remedy: 'Track the tables that it is made of.',
+    });
   } else if (engine !== 'InnoDB') {
-    refusals.push(
-      `Expected ${table} in InnoDB, got ${engine}, whose changes are not in one transaction with ` +
-        `the log: the two can part. ALTER TABLE ${quoteIdentifier(table)} ENGINE = InnoDB.`,
-    );
+    refusals.push({
+      reason:
+        `Expected ${table} in InnoDB, got ${engine}, whose changes are not in one transaction with ` +
+        'the log: the two can part.',
+      remedy: `ALTER TABLE ${quoteIdentifier(table)} ENGINE = InnoDB.`,
+    });
   } else if (triggers.some(({ body }) => /\bconfig_changes\b/i.test(body))) {
     const [first] = triggers.filter(({ body }) => /\bconfig_changes\b/i.test(body));
-    refusals.push(
-      `Expected a table that is not tracked yet, got ${table} with the trigger ${first?.name}. ` +
-        'To track other columns, take its migration down first (`tidemark migrate --to`).',
-    );
+    refusals.push({
+      reason: `Expected a table that is not tracked yet, got ${table} with the trigger ${first?.name}.`,
+      remedy: 'To track other columns, take its migration down first (`tidemark migrate --to`).',
+    });
   }
   return refusals;
 }
 
-function missingColumns(facts: TableFacts, wish: Wish): string[] {
+function missingColumns(facts: TableFacts, wish: Wish): Refusal[] {
   const there = facts.columns.map(({ name }) => name).join(', ');
   return [...wish.key, ...wish.value]
     .filter((name) => columnOf(facts, name) === undefined)
-    .map((name) => `Expected a column ${name} in ${facts.table}, got ${there}. Correct the name.`);
+    .map((name) => ({
+      reason: `Expected a column ${name} in ${facts.table}, got ${there}.`,
+      remedy: 'Correct the name.',
+    }));
 }
 
-function nameRefusals(collection: Collection, { versionColumn }: Wish): string[] {
+function nameRefusals(collection: Collection, { versionColumn }: Wish): Refusal[] {
   const odd = identifierFault(versionColumn);
-  const faults = odd === undefined ? collectionFaults(collection) : [odd];
-  const hint = faults.some((fault) => fault.includes("collection's name") || /\/v1\//.test(fault));
-  return faults.map((fault) => `${fault}.${hint ? ' Pass --collection NAME.' : ''}`);
+  if (odd !== undefined) return [{ reason: `${odd}.`, remedy: OTHER_VERSION_COLUMN }];
+  return collectionFaults(collection).map((fault) => ({
+    reason: `${fault}.`,
+    remedy: nameRemedy(fault),
+  }));
+}
+
+function nameRemedy(fault: string): string {
+  if (/collection's name|\/v1\//.test(fault)) return 'Pass --collection NAME.';
+  if (fault.endsWith('twice')) return 'Name each column once in --key and once in --value.';
+  if (fault.endsWith('as both')) return OTHER_VERSION_COLUMN;
+  return 'Rename it in the database: COLLECTIONS cannot hold such a name.';
 }
 
 /** Changes that no trigger sees. */
-function changeRefusals({ table, cascades }: TableFacts): string[] {
-  return cascades.map(
-    ({ constraint, rules, parent }) =>
+function changeRefusals({ table, cascades }: TableFacts): Refusal[] {
+  return cascades.map(({ constraint, rules, parent }) => ({
+    reason:
       `Expected no foreign key that changes rows of ${table} by itself, got ${constraint} (${rules}, ` +
       `from ${parent}): the server fires no trigger for that, and readers would go on with the old ` +
-      `rows. Make ${constraint} RESTRICT, and delete or change the rows of ${table} themselves first.`,
-  );
+      'rows.',
+    remedy: `Make ${constraint} RESTRICT, and delete or change the rows of ${table} themselves first.`,
+  }));
 }
 
-function keyColumnRefusals({ table }: TableFacts, column: ColumnFacts): string[] {
+function keyColumnRefusals({ table }: TableFacts, column: ColumnFacts): Refusal[] {
   const { name, type, fullType } = column;
-  const refusals: string[] = [];
+  const refusals: Refusal[] = [];
   if (!INTEGERS.includes(type) && !TEXT_KEYS.includes(type)) {
-    refusals.push(
-      `Expected ${name} to be an integer, CHAR or VARCHAR as a key, got ${fullType}, which has no ` +
-        'one text for one value. Use another unique column, or add a VARCHAR that names the row.',
-    );
+    refusals.push({
+      reason:
+        `Expected ${name} to be an integer, CHAR or VARCHAR as a key, got ${fullType}, which has no ` +
+        'one text for one value.',
+      remedy: 'Use another unique column, or add a VARCHAR that names the row.',
+    });
   }
   if (fullType.includes('zerofill')) {
-    refusals.push(
-      `Expected ${name} without ZEROFILL, got ${fullType}: its text depends on its display width. ` +
-        `ALTER TABLE ${quoteIdentifier(table)} MODIFY it without ZEROFILL.`,
-    );
+    refusals.push({
+      reason: `Expected ${name} without ZEROFILL, got ${fullType}: its text depends on its display width.`,
+      remedy: `ALTER TABLE ${quoteIdentifier(table)} MODIFY it without ZEROFILL.`,
+    });
   }
   if (column.isNullable) {
-    refusals.push(
-      `Expected ${name} to be NOT NULL, got a column that may be NULL: such rows have no key. ` +
-        `ALTER TABLE ${quoteIdentifier(table)} MODIFY it NOT NULL.`,
-    );
+    refusals.push({
+      reason: `Expected ${name} to be NOT NULL, got a column that may be NULL: such rows have no key.`,
+      remedy: `ALTER TABLE ${quoteIdentifier(table)} MODIFY it NOT NULL.`,
+    });
   }
   if (column.isGenerated) {
-    refusals.push(
-      `Expected ${name} to be stored as it was written, got a generated column, whose new value a ` +
-        'BEFORE trigger cannot rely on. Use the columns that it is made of as the key.',
-    );
+    refusals.push({
+      reason:
+        `Expected ${name} to be stored as it was written, got a generated column, whose new value a ` +
+        'BEFORE trigger cannot rely on.',
+      remedy: 'Use the columns that it is made of as the key.',
+    });
   }
   return refusals;
 }
 
-function uniqueRefusals({ table, uniqueKeys }: TableFacts, key: readonly ColumnFacts[]): string[] {
+function uniqueRefusals({ table, uniqueKeys }: TableFacts, key: readonly ColumnFacts[]): Refusal[] {
   const names = key.map(({ name }) => name);
   if (names.length === 0) return [];
   const isUnique = uniqueKeys.some(({ columns }) => columns.every((one) => names.includes(one)));
   if (isUnique) return [];
   const there = uniqueKeys.map(({ name, columns }) => `${name} (${columns.join(', ')})`).join(', ');
   return [
-    `Expected a primary key or a unique index on ${names.join(', ')}, got ${there || 'none'}: one key ` +
-      `could be two rows. Pass --key with the columns of one of these, or add one: ALTER TABLE ` +
-      `${quoteIdentifier(table)} ADD UNIQUE (${names.map(quoteIdentifier).join(', ')}).`,
+    {
+      reason:
+        `Expected a primary key or a unique index on ${names.join(', ')}, got ${there || 'none'}: ` +
+        'one key could be two rows.',
+      remedy:
+        'Pass --key with the columns of one of these, or add one: ALTER TABLE ' +
+        `${quoteIdentifier(table)} ADD UNIQUE (${names.map(quoteIdentifier).join(', ')}).`,
+    },
   ];
 }
 
@@ -177,40 +218,53 @@ function maxChars(key: readonly ColumnFacts[]): number {
   return key.reduce((sum, column) => sum + (column.maxChars ?? LONGEST_INTEGER), separators);
 }
 
-function lengthRefusals(key: readonly ColumnFacts[]): string[] {
+function lengthRefusals(key: readonly ColumnFacts[]): Refusal[] {
   const chars = maxChars(key);
   if (chars <= MAX_ROW_KEY_CHARS) return [];
   return [
-    `Expected keys of at most ${MAX_ROW_KEY_CHARS} characters, which is what the log holds, got ` +
-      `columns for ${chars}. Use a shorter unique column, or make these shorter.`,
+    {
+      reason:
+        `Expected keys of at most ${MAX_ROW_KEY_CHARS} characters, which is what the log holds, got ` +
+        `columns for ${chars}.`,
+      remedy: 'Use a shorter unique column, or make these shorter.',
+    },
   ];
 }
 
-function valueRefusals({ name, fullType, type }: ColumnFacts): string[] {
+function valueRefusals({ name, fullType, type }: ColumnFacts): Refusal[] {
   if (!BYTES.test(type)) return [];
   return [
-    `Expected ${name} to be JSON, text or a number, got ${fullType}: bytes are no text, and are not ` +
-      'served. Leave it out of --value, or change it to JSON or LONGTEXT.',
+    {
+      reason:
+        `Expected ${name} to be JSON, text or a number, got ${fullType}: bytes are no text, and are ` +
+        'not served.',
+      remedy: 'Leave it out of --value, or change it to JSON or LONGTEXT.',
+    },
   ];
 }
 
-function versionRefusals(facts: TableFacts, { versionColumn, algorithm }: Wish): string[] {
-  const refusals: string[] = [];
+function versionRefusals(facts: TableFacts, { versionColumn, algorithm }: Wish): Refusal[] {
+  const refusals: Refusal[] = [];
   const column = columnOf(facts, versionColumn);
   if (column !== undefined) {
-    refusals.push(
-      `Expected to add a column ${versionColumn}, got a table that has one with a meaning of its ` +
-        'own. Pass --version-column with a name that is free, such as tidemark_version.',
-    );
+    refusals.push({
+      reason:
+        `Expected to add a column ${versionColumn}, got a table that has one with a meaning of its ` +
+        'own.',
+      remedy: OTHER_VERSION_COLUMN,
+    });
   }
   const obstacle = obstacleOf(facts);
   if (obstacle?.algorithms.includes(algorithm) === false) {
     const [least] = obstacle.algorithms;
-    refusals.push(
-      `Expected a table that takes a new column by ALGORITHM = ${algorithm.toUpperCase()}, got one ` +
-        `with ${obstacle.cause}. Pass --algorithm ${least}, and apply the migration at a quiet hour: ` +
-        `it ${least === 'copy' ? 'copies the table, which takes no writes meanwhile' : 'rebuilds the table'}.`,
-    );
+    refusals.push({
+      reason:
+        `Expected a table that takes a new column by ALGORITHM = ${algorithm.toUpperCase()}, got one ` +
+        `with ${obstacle.cause}.`,
+      remedy:
+        `Pass --algorithm ${least}, and apply the migration at a quiet hour: it ` +
+        `${least === 'copy' ? 'copies the table, which takes no writes meanwhile' : 'rebuilds the table'}.`,
+    });
   }
   return refusals;
 }

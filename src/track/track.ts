@@ -13,6 +13,15 @@ import { type MigrationText, migrationText } from './migration-text.js';
 /** A table that cannot be tracked as it is; the message has each reason, and what to do. */
 export class UntrackableError extends TidemarkError {
   readonly code = 'untrackable';
+  constructor(
+    readonly facts: TableFacts,
+    readonly judgement: Judgement,
+  ) {
+    const reasons = judgement.refusals.map(({ reason, remedy }) => `${reason} ${remedy}`);
+    super(
+      `Expected a table that can be tracked, got ${facts.table}:\n  - ${reasons.join('\n  - ')}`,
+    );
+  }
 }
 
 export interface Tracked {
@@ -34,11 +43,7 @@ export async function planTracking(
   const facts = await inspectTable(connection, wish.table);
   const judgement = judge(facts, wish);
   const { collection, valueColumns, refusals } = judgement;
-  if (refusals.length > 0) {
-    throw new UntrackableError(
-      `Expected a table that can be tracked, got ${wish.table}:\n  - ${refusals.join('\n  - ')}`,
-    );
-  }
+  if (refusals.length > 0) throw new UntrackableError(facts, judgement);
   const others = await readOwn(folder);
   const number = (others.at(-1)?.number ?? FIRST_OWN - 1) + 1;
   const follows = facts.triggers.findLast(

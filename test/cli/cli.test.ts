@@ -3,7 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { tidemark } from '../support/cli.js';
 
-const COMMANDS = 'migrate write read doctor status verify prune rebase demo completion'.split(' ');
+const COMMANDS = 'migrate track write read doctor status verify prune rebase demo completion'.split(
+  ' ',
+);
 /** Those that run until they are ended and log as JSON, and a script. */
 const NOT_ANSWERING = ['write', 'read', 'completion'];
 const NOWHERE = {
@@ -48,6 +50,7 @@ describe('completion', () => {
     expect(await names('re')).toEqual(expect.arrayContaining(['read', 'rebase']));
     const flags = ['--older-than-hours', '--keep-versions', '--dry-run', '--mysql-a-url'];
     expect(await names('prune', '--')).toEqual(expect.arrayContaining(flags));
+    expect(await names('track', '--')).toEqual(expect.arrayContaining(['--key', '--json']));
     const choices = await names('read', '--early-wake', '');
     expect(choices).toEqual(expect.arrayContaining(['auto', 'off']));
   });

@@ -37,7 +37,7 @@ const WISH: Wish = {
 };
 
 const refusals = (facts: Partial<TableFacts>, wish: Partial<Wish> = {}) =>
-  judge(table(facts), { ...WISH, ...wish }).refusals;
+  judge(table(facts), { ...WISH, ...wish }).refusals.map((one) => `${one.reason} ${one.remedy}`);
 const warnings = (facts: Partial<TableFacts>, wish: Partial<Wish> = {}) =>
   judge(table(facts), { ...WISH, ...wish }).warnings;
 
@@ -104,11 +104,13 @@ describe('a table', () => {
     [/by ALGORITHM = INPLACE.*FULLTEXT/, { hasFulltext: true }, { algorithm: 'inplace' }],
     [/Expected another name than status: .*Pass --collection NAME/, {}, { collection: 'status' }],
     [/got "my settings".*Pass --collection NAME/, { table: 'my settings' }],
+    [/Expected each column once, got value twice\. Name each/, {}, { value: ['value', 'value'] }],
+    [/without a space at its end\. Pass --version-column/, {}, { versionColumn: 'v ' }],
   ])('is refused: %s', (text, facts, wish) => {
     const said = refusals(facts, wish);
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(text);
-    expect(said[0]).toMatch(/^Expected .*\.$/s);
+    expect(said[0]).toMatch(/^(\w+: )?Expected .*\.$/s);
   });
 
   test('is told all that is wrong with it at once', () => {
