@@ -12,7 +12,14 @@ import {
   query,
   type TestDatabase,
 } from '../support/data-centers.js';
-import { ALL_DOWN, ALL_UP, migrateAt, migrationText, NAMES } from '../support/migrations.js';
+import {
+  ALL_DOWN,
+  ALL_UP,
+  migrateAt,
+  migrationText,
+  NAMES,
+  schemaOf,
+} from '../support/migrations.js';
 import { plainClient } from '../support/plain-client.js';
 
 const MANY_RUNS = { timeout: 240_000 };
@@ -27,35 +34,6 @@ async function emptyDatabase(flavor: Flavor): Promise<TestDatabase> {
   const database = await createDatabase(flavor, { migrated: false });
   databases.push(database);
   return database;
-}
-
-/** All that migrations make, as text to compare. */
-async function schemaOf(url: string): Promise<unknown> {
-  const tables = await query(
-    url,
-    'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() ' +
-      'ORDER BY 1',
-  );
-  const created: unknown[] = [];
-  for (const { name } of tables) {
-    created.push((await query(url, `SHOW CREATE TABLE \`${name}\``))[0]?.['Create Table']);
-  }
-  const triggers = await query(
-    url,
-    `SELECT trigger_name AS name, event_manipulation AS event, action_statement AS body
-     FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY 1`,
-  );
-  const hasLedger = tables.some(({ name }) => name === 'tidemark_migrations');
-  const ledger = hasLedger
-    ? await query(
-        url,
-        `SELECT name, checksum, IF(applied_at IS NULL, statements_done, 'all') AS done
-         FROM tidemark_migrations ORDER BY name`,
-      )
-    : [];
-  const hasStream = tables.some(({ name }) => name === 'config_stream');
-  const stream = hasStream ? await query(url, 'SELECT id, head FROM config_stream') : [];
-  return { created, triggers, ledger, stream };
 }
 
 describe.each(flavors)('the migrations runner on %s', (flavor) => {
