@@ -1,4 +1,4 @@
-/** What Redis does to its clients: it forgets, remembers too much, runs full, lies, hangs. */
+/** What Redis does to its clients: it forgets, remembers too much, leaves, runs full, lies, hangs. */
 import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -63,6 +63,62 @@ const forgetting: readonly Fault[] = [
     async start(stage, _target, random) {
       const losingMs = random.between(300, 2_000);
       await quietly(stage.redis.staleFailover(() => delay(losingMs), anyTag(stage, random)));
+      return () => stage.redis.restore();
+    },
+  },
+];
+
+/** Restarts that forget nothing, and ends of those that nobody reads from. */
+const leaving: readonly Fault[] = [
+  {
+    ...{ ...common, name: 'redis-restart', lastsMs: [0, 1_500], costMs: 1_500 },
+    async start(stage, _target, random) {
+      const node = await anyMaster(stage, random);
+      await node.shutDown();
+      return async () => {
+        await node.start(); // with its old role, whoever has taken its place meanwhile
+        await stage.redis.restore();
+        await rm(dumpOf(node), { force: true });
+      };
+    },
+  },
+  {
+    ...{ ...common, name: 'redis-replica-kill', lastsMs: [0, 2_500], costMs: 1_500 },
+    redis: ['sentinel', 'cluster'],
+    async start(stage, _target, random) {
+      await (await anyReplica(stage, random)).kill();
+      return () => stage.redis.restore();
+    },
+  },
+  {
+    ...{ ...common, name: 'redis-replica-restart', lastsMs: [0, 1_000], costMs: 1_500 },
+    redis: ['sentinel', 'cluster'],
+    async start(stage, _target, random) {
+      const node = await anyReplica(stage, random);
+      await node.shutDown();
+      return async () => {
+        await stage.redis.restore();
+        await rm(dumpOf(node), { force: true });
+      };
+    },
+  },
+  {
+    // The two that are left are a majority: in half of the cases they have to name a new master.
+    ...{ ...common, name: 'redis-sentinel-kill', lastsMs: [0, 2_500], costMs: 3_000 },
+    redis: ['sentinel'],
+    async start(stage, _target, random) {
+      await random.pick(stage.redis.sentinels).kill();
+      if (random.chance(0.5)) await quietly(stage.redis.failover());
+      return () => stage.redis.restore();
+    },
+  },
+  {
+    // A single one cannot name a master, nor does it have to.
+    ...{ ...common, name: 'redis-sentinels-kill', lastsMs: [0, 2_500], costMs: 1_500 },
+    redis: ['sentinel'],
+    async start(stage, _target, random) {
+      const left = random.pick(stage.redis.sentinels);
+      for (const one of stage.redis.sentinels) if (one !== left) await one.kill();
       return () => stage.redis.restore();
     },
   },
@@ -140,13 +196,15 @@ const ailing: readonly Fault[] = [
   },
 ];
 
-export const redisFaults: readonly Fault[] = [...forgetting, ...ailing].map((fault) => ({
-  ...fault,
-  async start(stage, target, random) {
-    const undo = await patiently(() => fault.start(stage, target, random));
-    return undo && (() => patiently(undo));
-  },
-}));
+export const redisFaults: readonly Fault[] = [...forgetting, ...leaving, ...ailing].map(
+  (fault) => ({
+    ...fault,
+    async start(stage, target, random) {
+      const undo = await patiently(() => fault.start(stage, target, random));
+      return undo && (() => patiently(undo));
+    },
+  }),
+);
 
 /** A node that changes its role cuts its connections, an operator's, too. Each step may be repeated. */
 async function patiently<T>(step: () => Promise<T>): Promise<T> {
@@ -192,6 +250,14 @@ function anyTag(stage: Stage, random: Random): string {
 
 function anyMaster(stage: Stage, random: Random): Promise<RedisNode> {
   return stage.redisMaster(random.below(stage.buckets));
+}
+
+async function anyReplica(stage: Stage, random: Random): Promise<RedisNode> {
+  const replicas: RedisNode[] = [];
+  for (const node of stage.redis.servers) {
+    if ((await node.role()) === 'replica') replicas.push(node);
+  }
+  return random.pick(replicas);
 }
 
 function dumpOf(node: RedisNode): string {

@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import type { ConnectionOptions } from 'node:tls';
-import { Redis, type RedisOptions } from 'ioredis';
+import { Redis, type RedisOptions, ReplyError } from 'ioredis';
 import { findRedis, required } from '../../src/demo/programs.js';
 import { pingRedis } from '../../src/demo/redis.js';
 import { freePort, LOOPBACK, ServerProcess } from '../../src/demo/server-process.js';
@@ -34,6 +34,8 @@ export interface RedisNodeOptions {
 
 /** Nobody asks a node that is paused, so this is for a machine that is busy. */
 const COMMAND_TIMEOUT_MS = 10_000;
+/** The longest that an orderly end waits for replicas that are behind. */
+const SHUTDOWN_TIMEOUT_S = 3;
 
 export class RedisNode {
   #running = false;
@@ -89,6 +91,18 @@ export class RedisNode {
     this.#running = false;
     this.#paused = false;
     await this.own.stop();
+  }
+
+  /** An orderly end, with all that it has in `dump.rdb`: what it acknowledged is there at the start.
+   * @throws Error when it refuses, and goes on */
+  async shutDown(): Promise<void> {
+    await this.call('CONFIG', 'SET', 'shutdown-timeout', SHUTDOWN_TIMEOUT_S); // for its replicas
+    try {
+      await this.call('SHUTDOWN', 'SAVE');
+    } catch (error) {
+      if (error instanceof ReplyError) throw error; // its answer to an order it obeys is an end
+    }
+    await this.stop();
   }
 
   async kill(): Promise<void> {

@@ -47,6 +47,30 @@ describe.each(KINDS)('%s', (kind) => {
     expect(await (await topology.master('k')).call('GET', 'k')).toBe('before');
   });
 
+  test('has all that it acknowledged after an orderly restart', async () => {
+    const topology = await started(kind);
+    const node = await topology.master('k');
+    await node.call('SET', 'k', 'kept');
+    await node.shutDown();
+    expect(node.running).toBe(false);
+    await node.start();
+    // Asked itself: whether it is the master again, or will be told that another one is.
+    expect(await node.call('DBSIZE')).toBe(1);
+    await topology.restore();
+    expect(await (await topology.master('k')).call('GET', 'k')).toBe('kept');
+  });
+
+  test.skipIf(kind === 'standalone')('is whole again after a replica was killed', async () => {
+    const topology = await started(kind);
+    const old = await topology.master('k');
+    const replica = topology.servers.at(-1);
+    expect(await replica?.role()).toBe('replica');
+    await replica?.kill();
+    expect(await topology.master('k')).toBe(old);
+    await topology.restore();
+    expect([await replica?.role(), await replica?.inStep()]).toEqual(['replica', true]);
+  });
+
   test('lets a proxy stand in front of each data node', async () => {
     const proxies: FaultProxy[] = [];
     const announce = async (port: number) => {
@@ -62,4 +86,18 @@ describe.each(KINDS)('%s', (kind) => {
     const ports = proxies.map(({ port }) => port);
     expect(ports).toContain((await topology.master()).announcedPort);
   });
+});
+
+test('two sentinels of three name a new master, and one alone knows the one that there is', async () => {
+  const topology = await started('sentinel');
+  const [first, second] = topology.sentinels;
+  const old = await topology.master();
+  await first?.kill();
+  await topology.failover();
+  const master = await topology.master();
+  expect(master).not.toBe(old);
+  await second?.kill();
+  expect(await topology.master()).toBe(master);
+  await topology.restore();
+  expect(topology.sentinels.map(({ running }) => running)).toEqual([true, true, true]);
 });

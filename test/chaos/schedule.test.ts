@@ -15,7 +15,7 @@ const DEMANDED = [
   ...['reader-restart', 'writer-restart', 'a-restart', 'b-restart'],
   ...['redis-flush', 'redis-kill', 'redis-restore', 'redis-failover', 'redis-stale-failover'],
   ...['redis-lru', 'redis-full', 'redis-script-flush', 'redis-client-kill', 'redis-busy-script'],
-  ...['redis-sleep', 'redis-corrupt'],
+  ...['redis-sleep', 'redis-corrupt', 'redis-restart'],
   ...['replication-stop', 'replication-error', 'replication-delay', 'failover-losing-tail'],
   ...['b-cut-connections', 'pruned-past-reader', 'log-hole', 'reader-clock'],
   ...['big-transaction', 'big-values', 'hot-key'],
@@ -26,6 +26,13 @@ const DEMANDED = [
     ].map((kind) => `${place}-${kind}`),
   ),
 ];
+
+const REPLICAS = ['redis-replica-kill', 'redis-replica-restart'];
+const OF_TOPOLOGY = {
+  standalone: [],
+  sentinel: [...REPLICAS, 'redis-sentinel-kill', 'redis-sentinels-kill'],
+  cluster: REPLICAS,
+};
 
 describe('a schedule', () => {
   test('is a function of the seed', () => {
@@ -38,7 +45,8 @@ describe('a schedule', () => {
     expect(planned.length).toBeGreaterThan(30 * 40);
     expect(planned.length).toBeLessThan(30 * 70);
     const kinds = new Set(planned.map(({ name }) => name));
-    expect(kinds.size).toBe(FAULTS.length);
+    const possible = FAULTS.filter(({ redis }) => redis?.includes('standalone') ?? true);
+    expect(kinds.size).toBe(possible.length);
     const failovers = planned.filter(({ name }) => name === 'failover-losing-tail').length;
     expect(failovers).toBeGreaterThan(30 / 5);
   });
@@ -50,7 +58,8 @@ describe('a schedule', () => {
   ])('has every fault that is demanded, with $flavor and $redis', (servers) => {
     const planned = schedule({ ...options, ...servers, seconds: 1_800 });
     const kinds = new Set(planned.map(({ name }) => name));
-    expect(DEMANDED.filter((name) => !kinds.has(name))).toEqual([]);
+    const demanded = [...DEMANDED, ...OF_TOPOLOGY[servers.redis]];
+    expect(demanded.filter((name) => !kinds.has(name))).toEqual([]);
   });
 
   test('lets up to three faults overlap, and none that touch the same', () => {
