@@ -57,12 +57,17 @@ describe.each(flavors)('Redis is replaced, with %s', (flavor) => {
         return reader.status().redis.marks[0]?.version === (await headOf(db.a));
       });
       const before = await metricOf(reader, 'tidemark_reads_total', 'redis');
+      const wrong: unknown[] = []; // also what is right a moment later
       await until('answers from Redis', async () => {
         for (const { config_key, config_value } of rows) {
-          expect(await textOf(reader, config_key)).toBe(config_value);
+          const got = await textOf(reader, config_key);
+          if (got !== config_value) wrong.push({ config_key, got, config_value });
         }
-        return (await metricOf(reader, 'tidemark_reads_total', 'redis')) > before;
+        return (
+          wrong.length > 0 || (await metricOf(reader, 'tidemark_reads_total', 'redis')) > before
+        );
       });
+      expect(wrong).toEqual([]);
     }
   }
 
