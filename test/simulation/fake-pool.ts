@@ -81,6 +81,7 @@ export class SimulatedConnection {
   readonly #epoch: number;
   #isTaken = true;
   #isBroken = false;
+  #isAsked = false;
 
   constructor(
     private readonly name: string,
@@ -105,11 +106,16 @@ export class SimulatedConnection {
   }
 
   query(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
-    return this.#run(statement, values);
+    return this.execute(statement, values);
   }
 
-  execute(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
-    return this.#run(statement, values);
+  async execute(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
+    this.#isAsked = true;
+    try {
+      return await this.#run(statement, values);
+    } finally {
+      this.#isAsked = false;
+    }
   }
 
   release(): void {
@@ -121,6 +127,7 @@ export class SimulatedConnection {
   destroy(): void {
     const wasTaken = this.#isTaken;
     this.#isTaken = false;
+    if (this.#isAsked) this.network.onFault?.(this.client); // the answer took too long
     if (wasTaken) this.giveBack(undefined);
     if (this.#isBroken) return;
     this.#isBroken = true;

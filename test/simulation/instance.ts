@@ -216,6 +216,7 @@ export class Instance implements Asked {
     answering
       .then(
         (readings) => {
+          if (!this.isStarted) return; // it was killed: nobody got the answer
           for (const [key, beginning] of begun) {
             const reading = readings.get(key);
             if (reading === undefined) {
