@@ -15,6 +15,8 @@ export interface MeasuredParts {
   readonly local: LocalTier<unknown>;
   readonly redis: RedisTier;
   readonly reconciler: Reconciler;
+  /** The tracked table's name, as the log's rows carry it. */
+  readonly table: string;
   readonly wake?: { readonly wakes: { readonly news: number; readonly nothing: number } };
 }
 
@@ -32,7 +34,7 @@ export class ReaderMetrics {
   readonly #fills: Counter<'reply'>;
   readonly #loads: MirroredHistogram<'tier'>;
 
-  constructor({ local, redis, reconciler, wake }: MeasuredParts) {
+  constructor({ local, redis, reconciler, table, wake }: MeasuredParts) {
     const registers = [this.registry];
     const hits = this.hits;
     new Counter({
@@ -126,7 +128,7 @@ export class ReaderMetrics {
     });
     this.#loads.zero({ tier: 'redis' });
     this.#loads.zero({ tier: 'mysql' });
-    this.#count(reconciler);
+    this.#count(reconciler, table);
   }
 
   filled(reply: FillReply): void {
@@ -150,11 +152,11 @@ export class ReaderMetrics {
     total('repairs', 'Times that all caches were dropped because of mismatches.', 'repaired');
   }
 
-  #count(reconciler: Reconciler): void {
+  #count(reconciler: Reconciler, table: string): void {
     const registers = [this.registry];
     const changes = new Counter({
       name: 'tidemark_changes_total',
-      help: 'Changes of the log taken in.',
+      help: 'Changes of the table taken in.',
       registers,
     });
     const propagation = this.#seconds(
@@ -184,9 +186,10 @@ export class ReaderMetrics {
     reconciler.on('poll', (ms) => polls.record(ms / 1000));
     reconciler.on('apply', (ms) => applies.record(ms / 1000));
     reconciler.on('page', (page) => {
-      changes.inc(page.rows.length);
+      const rows = page.rows.filter((row) => row.table === table); // of others, none was evicted
+      changes.inc(rows.length);
       const now = Date.now();
-      for (const row of page.rows) {
+      for (const row of rows) {
         const changedAtMs = Date.parse(`${row.changedAt.replace(' ', 'T')}Z`);
         if (!Number.isNaN(changedAtMs)) propagation.record(Math.max(0, now - changedAtMs) / 1000);
       }

@@ -16,7 +16,15 @@ import {
   Writer,
 } from '../../src/index.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
-import { headOf, metricOf, readerOptions, startReader, taken, textOf } from '../support/readers.js';
+import {
+  headOf,
+  metricOf,
+  readerOptions,
+  startReader,
+  taken,
+  textOf,
+  timesOf,
+} from '../support/readers.js';
 import {
   CORE_CONFIG_DATA,
   OC_APPCONFIG,
@@ -290,6 +298,29 @@ describe.each(flavors)('several collections on %s', (flavor) => {
     );
     const executed = (await statements()) - executedFrom; // with each wait of the early wake
     expect(executed).toBeLessThan(turns);
+  });
+
+  test('each count the changes of their own table, and no others', async () => {
+    const all = await started();
+    await taken(db.a, all);
+    const counts = () =>
+      Promise.all(
+        all.map(async (one) => [
+          await metricOf(one, 'tidemark_changes_total'),
+          (await timesOf(one, 'tidemark_propagation_seconds')).count,
+        ]),
+      );
+    const before = await counts();
+    await insertAll('1');
+    await query(db.a, "UPDATE wp_options SET option_value = '2'");
+    await taken(db.a, all);
+    const after = await counts();
+    const added = after.map((each, index) => each.map((n, at) => n - (before[index]?.[at] ?? 0)));
+    expect(added).toEqual([
+      [1, 1],
+      [2, 2],
+      [1, 1],
+    ]);
   });
 
   test('are woken early, all by one connection', async () => {
