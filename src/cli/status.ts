@@ -80,7 +80,8 @@ async function watch(look: () => Promise<FleetView[]>): Promise<void> {
   const update = createLogUpdate(stdout);
   const ending = new AbortController();
   const end = () => ending.abort();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, end);
+  // Not `once`: log-update ends the process with a signal that nobody listens to any more.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
   let views = await look();
   for (;;) {
     const size = {

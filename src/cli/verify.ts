@@ -1,6 +1,4 @@
 /** `tidemark verify`: compares Redis and each reader with MySQL-B, key by key. */
-
-import { SingleBar } from 'cli-progress';
 import type { Pool } from 'mysql2/promise';
 import pico from 'picocolors';
 import type { Announcement } from '../core/announcement.js';
@@ -16,6 +14,7 @@ import type { RedisClient } from '../redis/tier.js';
 import { printable } from '../terminal-text.js';
 import { type Verified, verify } from '../verify/verify.js';
 import { workOf } from '../verify/work.js';
+import { ProgressBar } from './progress-bar.js';
 
 export interface VerifyCommandOptions {
   readonly settings: SettingsOf<'verify'>;
@@ -61,21 +60,14 @@ interface Parts {
 
 async function verifyOne({ pool, collection, readers, client, settings }: Parts) {
   const { keyPrefix, redisBuckets, readTokens } = settings;
-  const bar = new SingleBar({
-    format: 'comparing [{bar}] {percentage} %, {value} of {total}, {eta_formatted} left',
-    stream: process.stderr,
-    clearOnComplete: true,
-    barsize: 24,
-    hideCursor: true,
-    etaBuffer: 200,
-  });
+  const bar = new ProgressBar('comparing');
   try {
-    if (process.stderr.isTTY) bar.start(await workOf(pool, collection.table), 0);
+    await bar.start(() => workOf(pool, collection.table));
     return await verify({
       ...{ client, collection, keyPrefix, redisBuckets, token: readTokens[0] },
       log: new MysqlLog(pool, collection, TIMEOUT_MS),
       readers: readers.filter(({ table }) => table === collection.table),
-      onProgress: (steps) => bar.increment(steps),
+      onProgress: (steps) => bar.advance(steps),
     });
   } finally {
     bar.stop();
