@@ -95,6 +95,7 @@ async function watch(look: () => Promise<FleetView[]>): Promise<void> {
     views = await look().catch((error: unknown) => known.map((view) => withProblem(view, error)));
   }
   update.done();
+  stdout.write('\n'); // the prompt comes below the ^C of the terminal
 }
 
 function withProblem(view: FleetView, error: unknown): FleetView {
