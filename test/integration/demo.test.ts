@@ -1,6 +1,8 @@
 /** `tidemark demo` as people and programs meet it: the built CLI, in a process of its own. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { StageDescription } from '../../src/demo/stage.js';
+import type { Finding } from '../../src/doctor/finding.js';
+import { tidemark } from '../support/cli.js';
 import { flavors, query } from '../support/data-centers.js';
 import { Demo } from '../support/demo.js';
 import { until } from '../support/until.js';
@@ -85,6 +87,21 @@ describe.each(flavors)('the demo on %s', (flavor) => {
       ['SELECT', 'configs'],
       ['USAGE', '*'],
     ]);
+  });
+
+  test('is sound, says the doctor', async () => {
+    const { redisB } = stage;
+    const env = {
+      MYSQL_A_URL: urlOf(stage.mysqlA),
+      MYSQL_B_URL: urlOf(stage.mysqlB),
+      REDIS_URL: `redis://${redisB.host}:${redisB.port}`,
+    };
+    const { stdout, exitCode } = await tidemark(env, 'doctor', '--json');
+    const { sound, findings } = JSON.parse(stdout);
+    const faults = findings.filter(({ severity }: Finding) => severity === 'fault');
+    expect({ faults, sound, exitCode }).toEqual({ faults: [], sound: true, exitCode: 0 });
+    const readers = findings.find(({ check }: Finding) => check === 'readers');
+    expect(readers.cause).toMatch(/^3, of version /);
   });
 
   test('serves a PUT by every reader', async () => {
