@@ -3,8 +3,8 @@
  * same, each load is shared, and nothing that was taken is kept.
  */
 
-import { bucketOf } from '../../src/core/key.js';
-import { decodeMark } from '../../src/core/mark.js';
+import { crc32 } from 'node:zlib';
+import { parseMark } from '../support/stored-text.js';
 import { TABLE } from './history.js';
 import { PREFIX } from './instance.js';
 import { Violation } from './violation.js';
@@ -62,9 +62,9 @@ function lackingIn(world: World): string | undefined {
   if (world.writers.inFlight > 0) return `${world.writers.inFlight} writes are not answered`;
   for (let bucket = 0; bucket < setting.buckets; bucket++) {
     const tag = `${TABLE}:${bucket}${setting.buckets === 1 ? '' : `/${setting.buckets}`}`;
-    const mark = decodeMark(redis.get(`${PREFIX}:{${tag}}:mark`) ?? '');
-    if (mark?.position.version !== head) {
-      return `the mark of bucket ${bucket} is at ${mark?.position.version} of ${head}`;
+    const mark = parseMark(redis.get(`${PREFIX}:{${tag}}:mark`) ?? '');
+    if (mark?.version !== head) {
+      return `the mark of bucket ${bucket} is at ${mark?.version} of ${head}`;
     }
     for (const instance of world.instances) {
       if (instance.redis.adopted(bucket) !== mark.generation) {
@@ -95,7 +95,7 @@ function* readAll(world: World): Generator<void> {
           const isShared =
             loaded.has(key) && before + world.setting.redisTtlMs / 2 > world.clock.nowMs;
           if (tier === 'mysql' && isShared) {
-            const bucket = bucketOf(key, world.setting.buckets);
+            const bucket = crc32(key) % world.setting.buckets;
             const what = `${instance.name} loads ${key} of bucket ${bucket} from MySQL, though it is in Redis`;
             world.fail(new Violation('bounded', what));
           }

@@ -9,7 +9,10 @@ import type { History } from './history.js';
 import type { Scheduler } from './scheduler.js';
 import type { Setting } from './setting.js';
 
-/** With the 2 s of a read's time it is below the 3 s of the reader's grace. */
+/** Of a read, and of each of its statements. */
+export const READ_TIMEOUT_MS = 2_000;
+
+/** With a read's time it is below the 3 s of the reader's grace. */
 const MOST_LAG_MS = 900;
 
 interface Replica {
@@ -31,6 +34,7 @@ export class DataCenterB implements Network {
   readonly #scheduler: Scheduler;
   readonly #replicas: Replica[];
   readonly #readers = new Map<string, { readonly index: number; readonly asked: Asked }>();
+  readonly patienceMs = READ_TIMEOUT_MS;
   readonly nowMs: () => number;
   readonly #wallMs: () => number;
   #skewMs = 0;

@@ -24,6 +24,9 @@ export interface Network {
   fault?(client: string): 'refused' | 'before' | 'after' | undefined;
   /** Told of each failure that is not the statement's own. */
   onFault?(client: string): void;
+  /** After so long without an answer a client may give a connection up. */
+  readonly patienceMs?: number;
+  readonly nowMs: () => number;
 }
 
 /** An error as mysql2 makes it of a server's, or of a broken connection. */
@@ -81,7 +84,8 @@ export class SimulatedConnection {
   readonly #epoch: number;
   #isTaken = true;
   #isBroken = false;
-  #isAsked = false;
+  /** When the statement was sent that is not answered yet. */
+  #sentMs: number | undefined;
 
   constructor(
     private readonly name: string,
@@ -106,16 +110,11 @@ export class SimulatedConnection {
   }
 
   query(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
-    return this.execute(statement, values);
+    return this.#run(statement, values);
   }
 
-  async execute(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
-    this.#isAsked = true;
-    try {
-      return await this.#run(statement, values);
-    } finally {
-      this.#isAsked = false;
-    }
+  execute(statement: Statement, values: SqlValue[] = []): Promise<[unknown, unknown]> {
+    return this.#run(statement, values);
   }
 
   release(): void {
@@ -127,10 +126,12 @@ export class SimulatedConnection {
   destroy(): void {
     const wasTaken = this.#isTaken;
     this.#isTaken = false;
-    if (this.#isAsked) this.network.onFault?.(this.client); // the answer took too long
     if (wasTaken) this.giveBack(undefined);
     if (this.#isBroken) return;
     this.#isBroken = true;
+    const { patienceMs = Number.POSITIVE_INFINITY } = this.network;
+    const waitedMs = this.network.nowMs() - (this.#sentMs ?? Number.POSITIVE_INFINITY);
+    if (waitedMs >= patienceMs) this.network.onFault?.(this.client); // it was kept waiting too long
     // What was sent before may yet be executed: the server notices in its own time.
     const noticed = this.scheduler.step(`${this.name}: the server notices that it is gone`);
     noticed.then(() => this.#session.close());
@@ -141,6 +142,7 @@ export class SimulatedConnection {
     const { scheduler, network } = this;
     if (this.#isBroken || this.#epoch !== network.epoch) throw this.#broken('ECONNRESET');
     const what = scheduler.tracing ? `${this.name}: ${told(sql)} ${values}` : '';
+    this.#sentMs = network.nowMs();
     await scheduler.step(what);
     const fault = network.fault?.(this.client);
     if (fault === 'refused') throw this.#broken('ECONNREFUSED');
@@ -157,6 +159,7 @@ export class SimulatedConnection {
     await scheduler.step(what === '' ? '' : `  ${what} is answered`);
     if (fault === 'after') throw this.#broken('PROTOCOL_CONNECTION_LOST');
     if (this.#epoch !== network.epoch) throw this.#broken('ECONNRESET');
+    this.#sentMs = undefined;
     if (error !== undefined) throw error;
     return [answer, []];
   }

@@ -10,7 +10,7 @@ import type { Loaded } from '../../src/reader/loader.js';
 import { Reader } from '../../src/reader/reader.js';
 import { Reconciler } from '../../src/reader/reconciler.js';
 import { RedisTier } from '../../src/redis/tier.js';
-import type { Asked } from './data-center-b.js';
+import { type Asked, READ_TIMEOUT_MS } from './data-center-b.js';
 import { SimulatedPool } from './fake-pool.js';
 import { TABLE } from './history.js';
 import { simulatedClient } from './redis-client.js';
@@ -21,7 +21,6 @@ import type { World } from './world.js';
 export const PREFIX = 'sim';
 const POLL_INTERVAL_MS = 20;
 const REDIS_TIMEOUT_MS = 50;
-const READ_TIMEOUT_MS = 2_000;
 const STALE_AFTER_MS = 3_000;
 /** A load gives up when its next attempt would come after its time. */
 const RETRY_MS = 110;
