@@ -21,7 +21,12 @@ export function parseMark(text: string): StoredMark | undefined {
   if (rest.length > 0 || String(crc32(`${generation} ${version} ${fingerprint}`)) !== checksum) {
     return undefined;
   }
-  return { generation, version: Number(version), fingerprint };
+  // Of a log that has no row there is none.
+  return {
+    generation,
+    version: Number(version),
+    fingerprint: fingerprint === '-' ? '' : fingerprint,
+  };
 }
 
 /** Its value, null for an absence. Undefined when a reader would not take it for an entry. */
