@@ -5,7 +5,13 @@
  * The package is looked for only when someone asks for the bridge; Tidemark works without it.
  * Counters and gauges are read when the SDK collects, and cost nothing in between.
  */
-import type { BatchObservableResult, Meter, MetricOptions, Observable } from '@opentelemetry/api';
+import type {
+  Attributes,
+  BatchObservableResult,
+  Histogram,
+  MetricOptions,
+  Observable,
+} from '@opentelemetry/api';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { InvalidOptionsError } from '../errors.js';
 import { type Mirror, MirroredHistogram } from './mirrored-histogram.js';
@@ -22,7 +28,10 @@ export async function bridgeToOpenTelemetry(registry: Registry): Promise<() => v
   for (const metric of registry.getMetricsAsArray()) {
     if (!metric.name.startsWith('tidemark_')) continue;
     const [name, options] = asInstrument(metric);
-    if (metric instanceof MirroredHistogram) ends.push(mirrorOn(meter, metric, name, options));
+    if (metric instanceof MirroredHistogram) {
+      const histogram = meter.createHistogram(name, withBounds(options, metric));
+      ends.push(mirrorOn(histogram, metric, registry));
+    }
     if (metric instanceof Counter) {
       observables.set(metric.name, meter.createObservableCounter(name, options));
     }
@@ -47,17 +56,22 @@ export async function bridgeToOpenTelemetry(registry: Registry): Promise<() => v
   };
 }
 
-function mirrorOn(
-  meter: Meter,
-  metric: MirroredHistogram,
-  name: string,
-  options: MetricOptions,
-): () => void {
-  const advice = { explicitBucketBoundaries: [...metric.bounds] };
-  const histogram = meter.createHistogram(name, { ...options, advice });
-  const mirror: Mirror = (value, labels) => histogram.record(value, labels);
+function withBounds(options: MetricOptions, { bounds }: MirroredHistogram): MetricOptions {
+  return { ...options, advice: { explicitBucketBoundaries: [...bounds] } };
+}
+
+/** What is recorded has only its own labels; the registry adds those of all when it is asked. */
+function mirrorOn(histogram: Histogram, metric: MirroredHistogram, registry: Registry): () => void {
+  const mirror: Mirror = (value, labels) =>
+    histogram.record(value, { ...labelsOfAll(registry), ...labels });
   metric.mirrors.add(mirror);
   return () => metric.mirrors.delete(mirror);
+}
+
+function labelsOfAll(registry: Registry): Attributes {
+  // prom-client takes them by a function that its types have, and gives them by none.
+  const { _defaultLabels = {} } = registry as Registry & { _defaultLabels?: Attributes };
+  return _defaultLabels;
 }
 
 const UNITS = [

@@ -113,6 +113,29 @@ test('all that readers, writers and their maintenance count is offered', async (
   }
 });
 
+test('a label that a registry gives to all of its metrics is there too, on times as well', async () => {
+  const exported = startSdk();
+  for (const collection of ['one', 'other']) {
+    const registry = new Registry();
+    const registers = [registry];
+    registry.setDefaultLabels({ collection });
+    const polls = new Counter({ name: 'tidemark_polls_total', help: 'Polls.', registers });
+    const seconds = new MirroredHistogram({
+      ...{ name: 'tidemark_load_seconds', help: 'Time.', labelNames: ['tier'], registers },
+    });
+    await bridgeToOpenTelemetry(registry);
+    polls.inc();
+    seconds.record(1, { tier: 'redis' });
+  }
+  const offered = await exported();
+  const labels = (name: string) => points(offered.get(name))?.map(([attributes]) => attributes);
+  expect(labels('tidemark.polls')).toEqual([{ collection: 'one' }, { collection: 'other' }]);
+  expect(labels('tidemark.load')).toEqual([
+    { collection: 'one', tier: 'redis' },
+    { collection: 'other', tier: 'redis' },
+  ]);
+});
+
 test('without an SDK it is harmless', async () => {
   const registry = new Registry();
   const seconds = new MirroredHistogram({
