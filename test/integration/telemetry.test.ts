@@ -98,24 +98,48 @@ describe.each(flavors)('beside %s', (flavor) => {
     expect(output).not.toContain('hunter2');
   });
 
-  test('with OPENTELEMETRY=on an SDK that was set up gets the metrics', async () => {
-    const env = {
-      ...process.env,
-      MYSQL_B_URL: db.b,
-      REDIS_URL: db.redis,
-      OPENTELEMETRY: 'on',
-      NODE_OPTIONS: `--import ${SDK}`,
-    };
-    const app = await AppProcess.spawn({ name: 'read app', command: 'read', env });
-    onTestFinished(() => app.stop());
-    await app.untilReady(AbortSignal.timeout(45_000));
-    const metrics = ['tidemark.staleness', 'tidemark.reads', 'tidemark.poll'];
-    await until('an export', () => {
-      const [line = ''] = app.tail.match(/exported .*/) ?? [];
-      return metrics.every((name) => line.split(' ').includes(name));
-    });
-  });
+  test.each([
+    { command: 'write', some: ['tidemark.write', 'tidemark.maintenance_leader'] },
+    { command: 'read', some: ['tidemark.staleness', 'tidemark.reads', 'tidemark.poll'] },
+  ] as const)(
+    'with OPENTELEMETRY=on an SDK that was set up gets all metrics of the $command app',
+    async ({ command, some }) => {
+      const env = {
+        ...process.env,
+        ...{ MYSQL_A_URL: db.a, MYSQL_B_URL: db.b, REDIS_URL: db.redis },
+        OPENTELEMETRY: 'on',
+        NODE_OPTIONS: `--import ${SDK}`,
+      };
+      const app = await AppProcess.spawn({ name: `${command} app`, command, env });
+      onTestFinished(() => app.stop());
+      await app.untilReady(AbortSignal.timeout(45_000));
+      if (command === 'write') {
+        await fetch(`${app.url}/v1/configs/measured`, { method: 'PUT', body: '1' });
+      }
+      const measured = await until('a metric of each kind', async () => {
+        const names = namesMeasured(await (await fetch(`${app.url}/metrics`)).text());
+        return some.every((name) => names.includes(name)) && names;
+      });
+      await until('an export of all of them', () => {
+        const [line = ''] = app.tail.match(/exported .*/) ?? [];
+        const exported = new Set(line.split(' '));
+        return measured.every((name) => exported.has(name));
+      });
+    },
+  );
 });
+
+/** Of what `/metrics` tells, the names that OpenTelemetry has for what there are numbers of. */
+function namesMeasured(text: string): string[] {
+  const types = [...text.matchAll(/^# TYPE (tidemark_\w+) (\w+)$/gm)];
+  const isMeasured = ([, name, type]: RegExpMatchArray) =>
+    type === 'histogram'
+      ? new RegExp(`^${name}_count.* [1-9]`, 'm').test(text)
+      : new RegExp(`^${name}(\\{.*\\})? [\\d.]+$`, 'm').test(text);
+  return types
+    .filter(isMeasured)
+    .map(([, name = '']) => name.replace(/(_seconds|_bytes|_total)$/, '').replace('_', '.'));
+}
 
 /** How a process of Node ended, and all that it printed. */
 function ended(args: readonly string[], env: NodeJS.ProcessEnv) {
