@@ -10,7 +10,7 @@ import { build, transform } from 'esbuild';
 import { filesOf, type Mutant, planted } from './mutant.js';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const FOLDERS = ['src', 'test/simulation', 'test/mutants'];
+const FOLDERS = ['src', 'test/simulation', 'test/support', 'test/mutants'];
 const TARGET = { format: 'esm', platform: 'node', target: 'node20' } as const;
 
 export class Workbench {
