@@ -1,11 +1,13 @@
 /**
  * `npm run chaos`: real servers, real processes, faults by the dozen, and a checker that knows the
- * truth. Exit status: 0 all guarantees held, 1 one was violated, 2 the run itself failed.
+ * truth. Exit status: 0 all guarantees held, 1 one was violated, 2 the run itself failed,
+ * or its arguments are wrong.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Flavor } from '../../src/demo/server-kind.js';
 import type { RedisKind } from './fault.js';
 import { NotConvergedError } from './fault-runner.js';
+import { faultsNamed } from './faults.js';
 import { failureOf, report, summaryOf } from './report.js';
 import { plan, run } from './run.js';
 
@@ -29,13 +31,14 @@ const command = new Command('chaos')
   .option('--seconds <number>', 'how long faults are made', wholeNumber, 60)
   .addOption(choice('--flavor <name>', ['mysql', 'mariadb']))
   .addOption(choice('--redis <kind>', ['standalone', 'sentinel', 'cluster']))
-  .option('--faults <names>', 'only these, separated by commas; name* for many', names)
+  .option('--faults <names>', 'only these, separated by commas; name* for many', faults)
   .option('--faults-per-minute <number>', 'how many to aim at', wholeNumber, 60)
   .option('--reads-per-second <number>', 'of all embedded readers', wholeNumber, 1_500)
   .option('--keep', 'keeps the folder with the data and logs of all servers')
   .option('--lying', 'plants a bug in one reader, which must be found')
   .option('--plan', 'prints the faults that the seed makes, and runs nothing')
-  .option('--json', 'ends with one line of JSON');
+  .option('--json', 'ends with one line of JSON')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
 
 await main(command.parse().opts<Flags>());
 process.exit(); // nothing of a run that has ended may keep this process
@@ -87,8 +90,14 @@ function wholeNumber(text: string): number {
   throw new InvalidArgumentError('Expected a whole number.');
 }
 
-function names(text: string): string[] {
-  return text.split(',').map((name) => name.trim());
+function faults(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  try {
+    faultsNamed(names);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+  return names;
 }
 
 function randomSeed(): number {
