@@ -7,15 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppProcess } from '../../src/demo/app-process.js';
 import { expressions, isOfAbsentPart, metricsIn } from '../support/dashboard.js';
 import { createDatabase, flavors, type TestDatabase } from '../support/data-centers.js';
-import { findPrometheus, Prometheus } from '../support/prometheus.js';
+import { hasPrometheus, Prometheus, requiredPrometheus } from '../support/prometheus.js';
 import { until } from '../support/until.js';
 
 const RULES = fileURLToPath(new URL('../../ops/alerts.yml', import.meta.url));
 /** Nothing has these labels before something has gone wrong. */
 const AFTER_A_FAULT = ['tidemark_write_retries_total'];
-const programs = findPrometheus();
 
-describe.skipIf(programs === undefined).each(flavors)('Prometheus beside apps on %s', (flavor) => {
+describe.skipIf(!hasPrometheus).each(flavors)('Prometheus beside apps on %s', (flavor) => {
   let db: TestDatabase;
   const apps: AppProcess[] = [];
   let prometheus: Prometheus;
@@ -23,7 +22,7 @@ describe.skipIf(programs === undefined).each(flavors)('Prometheus beside apps on
   let writes = 0;
 
   beforeAll(async () => {
-    if (programs === undefined) return;
+    const programs = requiredPrometheus();
     db = await createDatabase(flavor);
     const env = { ...process.env, MYSQL_A_URL: db.a, MYSQL_B_URL: db.b, REDIS_URL: db.redis };
     for (const command of ['write', 'read', 'read'] as const) {

@@ -5,20 +5,19 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { REBASE_REASONS } from '../../src/core/position.js';
 import { isOfAbsentPart, metricsIn } from '../support/dashboard.js';
-import { findPrometheus } from '../support/prometheus.js';
+import { hasPrometheus, requiredPrometheus } from '../support/prometheus.js';
 import { registriesOfAll } from '../support/registries.js';
 
 const OPS = fileURLToPath(new URL('../../ops/', import.meta.url));
 const RUNBOOK = new URL('../../docs/operations.md', import.meta.url);
 const rules = readFileSync(`${OPS}alerts.yml`, 'utf8');
 const names = rules.match(/(?<=- alert: )\w+/g) ?? [];
-const promtool = findPrometheus()?.promtool ?? '';
 
 function check(...args: string[]): string {
-  return execFileSync(promtool, args, { cwd: OPS, encoding: 'utf8' });
+  return execFileSync(requiredPrometheus().promtool, args, { cwd: OPS, encoding: 'utf8' });
 }
 
-describe.skipIf(promtool === '')('promtool', () => {
+describe.skipIf(!hasPrometheus)('promtool', () => {
   test('finds no fault in the rules', () => {
     expect(check('check', 'rules', 'alerts.yml')).toContain(`SUCCESS: ${names.length} rules found`);
   });

@@ -5,7 +5,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheFolder, onPath } from '../../src/demo/programs.js';
+import { cacheFolder, MissingProgramError, onPath } from '../../src/demo/programs.js';
 import { freePort, LOOPBACK, ServerProcess } from '../../src/demo/server-process.js';
 
 export interface PrometheusPrograms {
@@ -24,6 +24,20 @@ export function findPrometheus(): PrometheusPrograms | undefined {
   const server = onPath('prometheus', [folder]);
   const promtool = onPath('promtool', [folder]);
   return server === undefined || promtool === undefined ? undefined : { server, promtool };
+}
+
+/** Without it the tests are left out; with CI=true they fail instead. */
+export const hasPrometheus = findPrometheus() !== undefined || process.env.CI === 'true';
+if (!hasPrometheus) console.warn('No Prometheus on this machine: what it tests is left out.');
+
+/** @throws MissingProgramError that says how to get it */
+export function requiredPrometheus(): PrometheusPrograms {
+  const programs = findPrometheus();
+  if (programs !== undefined) return programs;
+  throw new MissingProgramError(
+    'Expected prometheus and promtool on this machine, found none. Run ' +
+      '`npx tsx test/support/install-prometheus.ts`.',
+  );
 }
 
 /** One sample of an instant query. */

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { onTestFinished } from 'vitest';
-import { onPath, required } from '../../src/demo/programs.js';
+import { MissingProgramError, onPath } from '../../src/demo/programs.js';
 import { until } from './until.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -39,7 +39,8 @@ export class Terminal {
     const words = [process.execPath, MAIN, ...args].map((word) => `'${word}'`); // none has a quote
     const command = `stty rows 24 cols 80; exec ${words.join(' ')}`;
     const options = ['--quiet', '--return', '--flush', '--echo', 'never', '--command', command];
-    this.#child = spawn(required(script, 'script of util-linux'), [...options, '/dev/null'], {
+    if (script === undefined) throw missing();
+    this.#child = spawn(script, [...options, '/dev/null'], {
       env: { ...process.env, TERM: 'xterm', SHELL: '/bin/sh', NO_COLOR: '1', CI: '', ...env },
       stdio: ['pipe', 'pipe', 'ignore'], // of the terminal both outputs come in one
     });
@@ -79,6 +80,13 @@ export class Terminal {
     await until('the command to end', () => this.#exitCode !== undefined);
     return this.#exitCode ?? -1;
   }
+}
+
+function missing(): MissingProgramError {
+  return new MissingProgramError(
+    'Expected `script` of util-linux on this machine, found none. On Debian and Ubuntu it is in the ' +
+      'package bsdutils.',
+  );
 }
 
 /** Such as `ESC [ ? 25 l`, which hides the cursor. */
