@@ -30,10 +30,29 @@ function anchorsOf(text: string): Set<string> {
   return anchors;
 }
 
+/** What a text links to or shows, in Markdown or in HTML, but for what stands in code. */
+function linksIn(text: string): string[] {
+  const shown = withoutCode(text).replaceAll(/`[^`\n]+`/g, '');
+  const inMarkdown = /\]\(<?([^)\s>]+)>?(?:\s+["'][^)]*)?\)/g;
+  const inHtml = /<(?:a|img|source)\s[^>]*?(?:href|src|srcset)\s*=\s*["']([^"'\s]+)/g;
+  return [inMarkdown, inHtml].flatMap((pattern) =>
+    [...shown.matchAll(pattern)].map(([, link = '']) => link),
+  );
+}
+
+test('pictures are links, too', () => {
+  const pictures = `![a](docs/a.png) [![b](b.svg)](to.md) ![c](c.png "C")
+    <img alt="d" src="d.png"> <a href='e.md'><img src='e.png' width=80></a>
+    <picture><source srcset="f.png"></picture> \`![code](code.png)\``;
+  expect(linksIn(pictures)).toEqual([
+    ...['docs/a.png', 'b.svg', 'to.md', 'c.png'],
+    ...['d.png', 'e.md', 'e.png', 'f.png'],
+  ]);
+  expect(linksIn(textOf('README.md'))).toContain('docs/demo.png');
+});
+
 test.each(DOCUMENTS)('each link in %s leads somewhere', (document) => {
-  const text = withoutCode(textOf(document));
-  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
-  const broken = links.filter((link) => {
+  const broken = linksIn(textOf(document)).filter((link) => {
     if (/^[a-z]+:/.test(link)) return false; // another site
     const [path = '', anchor] = link.split('#');
     const target = path === '' ? document : join(dirname(document), path);
