@@ -14,7 +14,7 @@ const RULES = fileURLToPath(new URL('../../ops/alerts.yml', import.meta.url));
 /** Nothing has these labels before something has gone wrong. */
 const AFTER_A_FAULT = ['tidemark_write_retries_total'];
 
-describe.skipIf(!hasPrometheus).each(flavors)('Prometheus beside apps on %s', (flavor) => {
+describe.skipIf(!hasPrometheus()).each(flavors)('Prometheus beside apps on %s', (flavor) => {
   let db: TestDatabase;
   const apps: AppProcess[] = [];
   let prometheus: Prometheus;

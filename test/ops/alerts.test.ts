@@ -17,7 +17,7 @@ function check(...args: string[]): string {
   return execFileSync(requiredPrometheus().promtool, args, { cwd: OPS, encoding: 'utf8' });
 }
 
-describe.skipIf(!hasPrometheus)('promtool', () => {
+describe.skipIf(!hasPrometheus())('promtool', () => {
   test('finds no fault in the rules', () => {
     expect(check('check', 'rules', 'alerts.yml')).toContain(`SUCCESS: ${names.length} rules found`);
   });

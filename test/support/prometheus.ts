@@ -27,8 +27,11 @@ export function findPrometheus(): PrometheusPrograms | undefined {
 }
 
 /** Without it the tests are left out; with CI=true they fail instead. */
-export const hasPrometheus = findPrometheus() !== undefined || process.env.CI === 'true';
-if (!hasPrometheus) console.warn('No Prometheus on this machine: what it tests is left out.');
+export function hasPrometheus(): boolean {
+  if (findPrometheus() !== undefined || process.env.CI === 'true') return true;
+  console.warn('No Prometheus on this machine: what it tests is left out.');
+  return false;
+}
 
 /** @throws MissingProgramError that says how to get it */
 export function requiredPrometheus(): PrometheusPrograms {
