@@ -3,6 +3,10 @@
  * has another instance each time. What one prints at the end of its life is kept for the report.
  */
 import { AppProcess } from '../../src/demo/app-process.js';
+import type { MemoryRecord } from './history.js';
+import { nowMs } from './now.js';
+
+const METRICS_TIMEOUT_MS = 1_500;
 
 export class AppSlot {
   #app: AppProcess | undefined;
@@ -59,12 +63,35 @@ export class AppSlot {
     if (this.#app !== undefined) signal(this.#app.pid, 'SIGCONT');
   }
 
+  /** What its process says of itself; undefined when it does not answer. */
+  async memory(): Promise<MemoryRecord | undefined> {
+    const { instance, url } = this;
+    if (url === undefined) return undefined;
+    try {
+      const signal = AbortSignal.timeout(METRICS_TIMEOUT_MS);
+      const text = await (await fetch(`${url}/metrics`, { signal })).text();
+      const [rssBytes, heapUsedBytes] = [
+        metricIn(text, 'process_resident_memory_bytes'),
+        metricIn(text, 'nodejs_heap_size_used_bytes'),
+      ];
+      return { instance, atMs: nowMs(), rssBytes, heapUsedBytes };
+    } catch {
+      return undefined; // it is frozen, or has just ended
+    }
+  }
+
   /** From here on its end is no surprise. */
   #take(): AppProcess | undefined {
     const app = this.#app;
     this.#app = undefined;
     return app;
   }
+}
+
+function metricIn(text: string, name: string): number {
+  const value = Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+  if (Number.isFinite(value)) return value;
+  throw new Error(`Expected a metric ${name}, got none.`);
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -4,7 +4,7 @@
  * bound is far above noise, because a heap that is collected now and then is a saw.
  */
 import type { Violations } from './check-violations.js';
-import type { SampleRecord } from './history.js';
+import type { MemoryRecord, SampleRecord } from './history.js';
 
 export interface SampleBounds {
   readonly fillsInFlight: number;
@@ -28,7 +28,7 @@ export const SAMPLE_BOUNDS: SampleBounds = Object.freeze({
 });
 
 export interface Growth {
-  readonly reader: string;
+  readonly instance: string;
   readonly minutes: number;
   readonly heapMiBPerMin: number;
   readonly rssMiBPerMin: number;
@@ -65,7 +65,6 @@ interface Course {
   lastMs: number;
   readonly heap: Line;
   readonly rss: Line;
-  audited: number;
   heapMaxBytes: number;
   rssMaxBytes: number;
 }
@@ -74,6 +73,7 @@ export class SampleJudge {
   readonly #bounds: SampleBounds;
   readonly #violations: Violations;
   readonly #courses = new Map<string, Course>();
+  readonly #audited = new Map<string, number>();
   fillsInFlightMax = 0;
   mysqlConnectionsMax = 0;
   localEntriesMax = 0;
@@ -99,38 +99,24 @@ export class SampleJudge {
       const what = `${reader}: audits flag ${sample.flagged} entries`;
       this.#violations.add({ guarantee: 'audited', what, facts: { ...sample } });
     }
-    this.#course(sample);
+    const before = this.#audited.get(reader) ?? 0;
+    const isNew = sample.audited < before; // its process was started again
+    this.audited += sample.audited - (isNew ? 0 : before);
+    this.#audited.set(reader, sample.audited);
+    this.memory({ ...sample, instance: reader });
   }
 
-  finish(): Growth[] {
-    const growths = [...this.#courses].map(([reader, course]) => this.#growth(reader, course));
-    const { minMinutes } = this.#bounds;
-    for (const growth of growths) {
-      for (const name of ['heapMiBPerMin', 'rssMiBPerMin'] as const) {
-        if (growth.minutes < minMinutes || growth[name] <= this.#bounds[name]) continue;
-        const what = `${growth.reader}: ${name} is ${growth[name]}, the bound is ${this.#bounds[name]}`;
-        this.#violations.add({ guarantee: 'bounded', what, facts: { ...growth } });
-      }
-    }
-    return growths;
-  }
-
-  #course(sample: SampleRecord): void {
-    const { reader, atMs, heapUsedBytes, rssBytes } = sample;
-    const course = this.#courses.get(reader) ?? {
+  memory({ instance, atMs, heapUsedBytes, rssBytes }: MemoryRecord): void {
+    const course = this.#courses.get(instance) ?? {
       firstMs: atMs,
       lastMs: atMs,
       heap: new Line(),
       rss: new Line(),
-      audited: 0,
       heapMaxBytes: 0,
       rssMaxBytes: 0,
     };
-    this.#courses.set(reader, course);
+    this.#courses.set(instance, course);
     course.lastMs = atMs;
-    const isNew = sample.audited < course.audited; // its process was started again
-    this.audited += sample.audited - (isNew ? 0 : course.audited);
-    course.audited = sample.audited;
     course.heapMaxBytes = Math.max(course.heapMaxBytes, heapUsedBytes);
     course.rssMaxBytes = Math.max(course.rssMaxBytes, rssBytes);
     if (atMs - course.firstMs < this.#bounds.warmUpMs) return;
@@ -139,10 +125,23 @@ export class SampleJudge {
     course.rss.add(minutes, rssBytes / MIB);
   }
 
-  #growth(reader: string, course: Course): Growth {
+  finish(): Growth[] {
+    const growths = [...this.#courses].map(([instance, course]) => this.#growth(instance, course));
+    const { minMinutes } = this.#bounds;
+    for (const growth of growths) {
+      for (const name of ['heapMiBPerMin', 'rssMiBPerMin'] as const) {
+        if (growth.minutes < minMinutes || growth[name] <= this.#bounds[name]) continue;
+        const what = `${growth.instance}: ${name} is ${growth[name]}, the bound is ${this.#bounds[name]}`;
+        this.#violations.add({ guarantee: 'bounded', what, facts: { ...growth } });
+      }
+    }
+    return growths;
+  }
+
+  #growth(instance: string, course: Course): Growth {
     const warmMs = course.lastMs - course.firstMs - this.#bounds.warmUpMs;
     return {
-      reader,
+      instance,
       minutes: rounded(Math.max(0, warmMs / 60_000)),
       heapMiBPerMin: rounded(course.heap.slope),
       rssMiBPerMin: rounded(course.rss.slope),

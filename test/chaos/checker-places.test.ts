@@ -195,6 +195,18 @@ describe('bounded', () => {
     expect(samples(12).growth[0]?.heapMiBPerMin).toBeCloseTo(12, 0);
   });
 
+  test('so is that of an app, of which no more is known', () => {
+    const { checker } = new Run();
+    for (let second = 0; second < 420; second++) {
+      const bytes = 50_000_000 + (second / 60) * 20 * 1024 * 1024;
+      const memory = { atMs: second * 1_000, rssBytes: bytes, heapUsedBytes: 50_000_000 };
+      checker.memory({ instance: 'write-1#1', ...memory });
+    }
+    const { byGuarantee, growth } = checker.finish();
+    expect(byGuarantee).toEqual({ bounded: 1 });
+    expect(growth).toMatchObject([{ instance: 'write-1#1', heapMiBPerMin: 0, rssMiBPerMin: 20 }]);
+  });
+
   test('an instance that warms up may grow', () => {
     const { checker } = new Run();
     for (let second = 0; second < 420; second++) {

@@ -13,6 +13,7 @@ import { type Growth, type SampleBounds, SampleJudge } from './check-samples.js'
 import { Suspects, type Violation, Violations } from './check-violations.js';
 import { WriteJudge } from './check-writes.js';
 import type {
+  MemoryRecord,
   ReadRecord,
   RedisRecord,
   RewriteRecord,
@@ -165,6 +166,11 @@ export class Checker {
   sample(record: SampleRecord): void {
     this.#samples.sample(record);
     this.#suspects.tick(record.atMs);
+  }
+
+  /** Of an app. */
+  memory(record: MemoryRecord): void {
+    this.#samples.memory(record);
   }
 
   /** What each place says of every key after all has come to rest. May be called again for more

@@ -33,3 +33,5 @@ export const READERS = ['reader-1', 'reader-2', 'reader-3', 'read-app'] as const
 /** Is frozen, but neither killed nor restarted: its memory is watched for as long as the run. */
 export const STEADY_READER = 'reader-1';
 export const WRITE_APPS = ['write-1', 'write-2'] as const;
+/** As STEADY_READER. */
+export const STEADY_WRITE_APP = 'write-1';

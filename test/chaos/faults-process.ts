@@ -1,5 +1,5 @@
 /** Processes that die, freeze, or are restarted: Tidemark's own, and the databases. */
-import { type Fault, READERS, STEADY_READER, WRITE_APPS } from './fault.js';
+import { type Fault, READERS, STEADY_READER, STEADY_WRITE_APP, WRITE_APPS } from './fault.js';
 import type { Stage } from './stage.js';
 
 /** What every process can be done to. */
@@ -31,6 +31,7 @@ const PLACES: readonly Place[] = [
   {
     name: 'writer',
     ...{ weight: 1.5, startMs: 900, targets: WRITE_APPS.map((app) => [app]) },
+    killable: WRITE_APPS.filter((app) => app !== STEADY_WRITE_APP).map((app) => [app]),
     victim: (stage, target) => stage.writeApp(target),
   },
   {

@@ -77,13 +77,18 @@ export interface RedisRecord {
   readonly endMs: number;
 }
 
-/** What one instance says of itself, and what the system says of its process. */
-export interface SampleRecord {
-  readonly reader: string;
+/** How much memory the process of one instance has, a reader's or an app's. */
+export interface MemoryRecord {
+  readonly instance: string;
   readonly atMs: number;
-  readonly applied: number;
   readonly rssBytes: number;
   readonly heapUsedBytes: number;
+}
+
+/** What one reader says of itself, and what the system says of its process. */
+export interface SampleRecord extends Omit<MemoryRecord, 'instance'> {
+  readonly reader: string;
+  readonly applied: number;
   readonly fillsInFlight: number;
   readonly localEntries: number;
   /** Entries that its audits have compared, and flagged, since it began. */

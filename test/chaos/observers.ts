@@ -9,6 +9,7 @@ import { READER_USER, type Stage } from './stage.js';
 const PULL_EVERY_MS = 200;
 const SCAN_EVERY_MS = 1_500;
 const COUNT_EVERY_MS = 2_000;
+const MEMORY_EVERY_MS = 2_000;
 const MISS_CHARACTERS = 60;
 const SCAN_KEYS = 60;
 
@@ -33,6 +34,7 @@ export class Observers {
       this.#every(PULL_EVERY_MS, () => this.stage.log.pull()),
       this.#every(SCAN_EVERY_MS, () => this.#scan()),
       this.#every(COUNT_EVERY_MS, () => this.stage.servers.countConnectionsOfB(READER_USER)),
+      this.#every(MEMORY_EVERY_MS, () => this.#askMemory()),
     ];
   }
 
@@ -53,6 +55,12 @@ export class Observers {
         if (error instanceof UnexplainedError) this.failure ??= error;
       }
     }
+  }
+
+  /** Of the apps; the other readers tell by themselves. */
+  async #askMemory(): Promise<void> {
+    const records = await Promise.all(this.stage.apps.map((app) => app.memory()));
+    for (const record of records) if (record !== undefined) this.checker.memory(record);
   }
 
   async #scan(): Promise<void> {

@@ -38,7 +38,8 @@ export class ReadApp implements ReaderPlace {
   readonly name: string;
   readonly mysql: FaultProxy;
   readonly redis: readonly FaultProxy[];
-  readonly #slot: AppSlot;
+  /** Where its process stands. */
+  readonly slot: AppSlot;
   readonly #agent = new Agent({ keepAlive: true });
   #reading = true;
   #lanes: Promise<void>[] = [];
@@ -47,39 +48,39 @@ export class ReadApp implements ReaderPlace {
     this.name = options.name;
     this.mysql = options.mysql;
     this.redis = options.redis;
-    this.#slot = new AppSlot(options.name, 'read', options.env);
+    this.slot = new AppSlot(options.name, 'read', options.env);
   }
 
   get deaths(): readonly string[] {
-    return this.#slot.deaths;
+    return this.slot.deaths;
   }
 
   async start(): Promise<void> {
     const beforeMs = nowMs();
-    await this.#slot.start();
-    this.options.checker.started(this.#slot.instance, beforeMs);
+    await this.slot.start();
+    this.options.checker.started(this.slot.instance, beforeMs);
     if (this.#lanes.length > 0) return;
     this.#lanes = Array.from({ length: LANES }, () => this.#readOn(this.options.random.fork()));
   }
 
   kill(): Promise<void> {
-    return this.#slot.kill();
+    return this.slot.kill();
   }
 
   stop(): Promise<void> {
-    return this.#slot.stop();
+    return this.slot.stop();
   }
 
   pause(): void {
-    this.#slot.pause();
+    this.slot.pause();
   }
 
   resume(): void {
-    this.#slot.resume();
+    this.slot.resume();
   }
 
   async applied(): Promise<number | undefined> {
-    const { url } = this.#slot;
+    const { url } = this.slot;
     if (url === undefined) return undefined;
     try {
       const { body } = await this.#get(`${url}/v1/status`, {}, STATUS_TIMEOUT_MS);
@@ -109,7 +110,7 @@ export class ReadApp implements ReaderPlace {
   async #readOn(random: Random): Promise<void> {
     while (this.#reading) {
       await delay(PACE_MS * (0.5 + random.next()));
-      if (this.#slot.url === undefined) continue;
+      if (this.slot.url === undefined) continue;
       if (!(await this.#read(random))) await delay(AFTER_FAILURE_MS);
     }
   }
@@ -120,7 +121,7 @@ export class ReadApp implements ReaderPlace {
     const minVersion = random.chance(0.05) ? this.options.knownVersion() : 0;
     const headers: Record<string, string> =
       minVersion > 0 ? { 'tidemark-min-version': String(minVersion) } : {};
-    const reader = this.#slot.instance;
+    const reader = this.slot.instance;
     const record = { reader, key, minVersion, appliedBefore: 0, heldLocally: false };
     const startMs = nowMs();
     let answer: ReadRecord['answer'];
@@ -134,7 +135,7 @@ export class ReadApp implements ReaderPlace {
   }
 
   #pathOf(key: string): string {
-    return `${this.#slot.url}/v1/configs/${key.split('/').map(encodeURIComponent).join('/')}`;
+    return `${this.slot.url}/v1/configs/${key.split('/').map(encodeURIComponent).join('/')}`;
   }
 
   #get(url: string, headers: Record<string, string>, timeoutMs: number): Promise<Answer> {

@@ -52,7 +52,10 @@ export function summaryOf(
     unavailableMs: { p50: Math.round(p50), p99: Math.round(p99), max: Math.round(max) },
     convergenceMs: spread(convergencesMs),
     memory: Object.fromEntries(
-      warm.map(({ reader, heapMiBPerMin, rssMaxMiB }) => [reader, { heapMiBPerMin, rssMaxMiB }]),
+      warm.map(({ instance, heapMiBPerMin, rssMaxMiB }) => [
+        instance,
+        { heapMiBPerMin, rssMaxMiB },
+      ]),
     ),
     head,
   };
@@ -94,6 +97,7 @@ export function report(result: RunResult): string[] {
     ['which was', JSON.stringify(verdict.oldestUnflagged)],
     ['a reader could not answer', inWords(verdict.unavailableMs)],
     ['all readers at the head after faults', inWords(converged)],
+    ['memory of those that lived longest', memoryInWords(verdict.growth)],
     ['most loads in flight', `${verdict.fillsInFlightMax}`],
     ['entries compared by audits', `${verdict.audited}`],
     ['lost writes', `${verdict.lost}`],
@@ -118,6 +122,20 @@ export function spread(all: readonly number[]): Spread {
 
 function inWords({ p50, p99, max }: Spread): string {
   return `p50 ${Math.round(p50)} ms, p99 ${Math.round(p99)} ms, at most ${Math.round(max)} ms`;
+}
+
+/** One instance of each place. */
+function memoryInWords(growth: RunResult['verdict']['growth']): string {
+  const longest = new Map<string, RunResult['verdict']['growth'][number]>();
+  for (const one of growth) {
+    const [place = ''] = one.instance.split('#');
+    if (one.minutes >= (longest.get(place)?.minutes ?? 0)) longest.set(place, one);
+  }
+  const words = [...longest.values()].map(({ instance, minutes, heapMiBPerMin, rssMaxMiB }) => {
+    const grew = minutes < LEAST_MINUTES ? '' : `, heap ${heapMiBPerMin} MiB a minute`;
+    return `${instance} ${Math.round(rssMaxMiB)} MiB at most${grew}`;
+  });
+  return words.join('; ') || 'none';
 }
 
 function counted(counts: Readonly<Record<string, number>>): string {

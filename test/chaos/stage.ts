@@ -18,6 +18,7 @@ import { READERS, type RedisKind, WRITE_APPS } from './fault.js';
 import { makeReaders } from './make-readers.js';
 import { FaultProxy } from './proxy.js';
 import { Random } from './random.js';
+import { ReadApp } from './read-app.js';
 import type { ReaderPlace } from './reader-place.js';
 import { bucketTag } from './redis-scan.js';
 import { type RedisNode, type RedisTopology, startRedisTopology } from './redis-topology.js';
@@ -123,6 +124,12 @@ export class Stage {
       await stopAll(stops);
       throw error;
     }
+  }
+
+  /** All that are processes of the command line. */
+  get apps(): readonly AppSlot[] {
+    const readApps = this.readers.filter((reader) => reader instanceof ReadApp);
+    return [...this.writeApps, ...readApps.map(({ slot }) => slot)];
   }
 
   reader(name: string): ReaderPlace {
