@@ -16,7 +16,7 @@ import { keyTextSql, valueSql } from '../core/row-key.js';
 import { quoteIdentifier } from '../core/table.js';
 import { SchemaError } from '../errors.js';
 import { within } from '../within.js';
-import { explainMysqlFault, mysqlCodeOf, silence } from './fault.js';
+import { explainMysqlFault, mysqlCodeOf, SILENCE, silence } from './fault.js';
 import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
 import { type Among, KeyConditions, LARGEST_LIST, type Range } from './key-conditions.js';
 import type { PollsTogether } from './polls-together.js';
@@ -66,8 +66,8 @@ interface Row<Selected> {
 const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
-/** Connections that have answered something: those that have not are new. */
-const ANSWERED = new WeakSet<object>();
+/** When each connection last answered; one that never did is new. */
+const ANSWERED_AT_MS = new WeakMap<object, number>();
 /** How mysql2 tells that a connection is gone. */
 const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
 /** What the servers say of a text that is in no row, because its column's character set lacks it. */
@@ -91,6 +91,8 @@ export class MysqlLog implements ChangeLog {
   /** The bytes that are served. */
   readonly #bytes: string;
   readonly #version: string;
+  /** When the newest statement was sent that nobody answered. */
+  #silentSinceMs = 0;
 
   /** @param timeoutMs after which a statement that was not answered gives up its connection
    * @param polls shared with other collections of the same log */
@@ -279,15 +281,24 @@ export class MysqlLog implements ChangeLog {
     }
   }
 
-  /** A connection may have been lost while it rested, and nobody told: then another one is asked. */
+  /** A connection may have been lost while it rested, and nobody told: then another one is asked.
+   * One that says nothing takes the statement's time with it; but those that have rested for as long
+   * are not tried after it. */
   async #selectOnce(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
     for (;;) {
       const connection = await this.#pool.getConnection();
-      const mayBeLost = ANSWERED.has(connection.connection);
+      const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
+      if (answeredAtMs !== undefined && answeredAtMs < this.#silentSinceMs) {
+        connection.destroy();
+        continue;
+      }
+      const askedAtMs = performance.now();
       try {
         return await this.#execute(connection, sql, values);
       } catch (error) {
-        if (!mayBeLost || !LOST.has(mysqlCodeOf(error) ?? '')) throw error;
+        const code = mysqlCodeOf(error) ?? '';
+        if (code === SILENCE) this.#silentSinceMs = Math.max(this.#silentSinceMs, askedAtMs);
+        if (answeredAtMs === undefined || !LOST.has(code)) throw error;
       }
     }
   }
@@ -298,7 +309,7 @@ export class MysqlLog implements ChangeLog {
       // connection is set up with before has none: on one whose peer has vanished, no end.
       const asked = connection.execute<RowDataPacket[]>({ sql, values });
       const [rows] = await within(asked, this.#timeoutMs, silence);
-      ANSWERED.add(connection.connection);
+      ANSWERED_AT_MS.set(connection.connection, performance.now());
       connection.release();
       return rows;
     } catch (error) {

@@ -67,6 +67,21 @@ describe.each(flavors)('connections whose peer has vanished, on %s', (flavor) =>
     await log.tip();
   });
 
+  test('one of many that vanished together is enough to find out: the next statement is answered', async () => {
+    const [proxy, url] = await behindProxy(db.b);
+    const pool = openPool(url, { connectionLimit: 5 });
+    onTestFinished(async () => {
+      await proxy.close();
+      await pool.end();
+    });
+    const log = new MysqlLog(pool, DEFAULT_COLLECTION, TIMEOUT_MS);
+    await Promise.all(Array.from({ length: 5 }, () => log.tip()));
+    expect(proxy.connections).toBe(5);
+    proxy.vanish();
+    await expect(log.tip()).rejects.toThrow(UnavailableError);
+    await log.tip();
+  });
+
   test('a reader goes on, whenever its connections to MySQL-B and Redis vanish', async () => {
     const [mysql, b] = await behindProxy(db.b);
     const [cache, redis] = await behindProxy(db.redis);
