@@ -7,7 +7,7 @@
  * its own head. That head is the as-of of all its values and absences. (`fetch` of many keys is
  * several such snapshots, each entry with its own as-of.)
  */
-import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
+import type { Pool, RowDataPacket } from 'mysql2/promise';
 import type { Look } from '../core/audit.js';
 import type { Collection } from '../core/collection.js';
 import { Entry, etagFrom } from '../core/entry.js';
@@ -15,11 +15,10 @@ import { type LogRow, type LogSnapshot, type Position, positionOf } from '../cor
 import { keyTextSql, valueSql } from '../core/row-key.js';
 import { quoteIdentifier } from '../core/table.js';
 import { SchemaError } from '../errors.js';
-import { within } from '../within.js';
-import { explainMysqlFault, mysqlCodeOf, SILENCE, silence } from './fault.js';
-import { connectionFrom, type Hosts, hostsOf } from './hosts.js';
+import type { Hosts, Sent } from './hosts.js';
 import { type Among, KeyConditions, LARGEST_LIST, type Range } from './key-conditions.js';
 import type { PollsTogether } from './polls-together.js';
+import { ImpossibleText, Selects } from './selects.js';
 
 /** The part of data center B's database that the reader and the reconciler stand on. */
 export interface ChangeLog {
@@ -66,22 +65,8 @@ interface Row<Selected> {
 const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
-/** When each connection last answered; one that never did is new. */
-const ANSWERED_AT_MS = new WeakMap<object, number>();
-/** How mysql2 tells that a connection is gone. */
-const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
-/** What the servers say of a text that is in no row, because its column's character set lacks it. */
-const IMPOSSIBLE = new Set([
-  'ER_IMPOSSIBLE_STRING_CONVERSION',
-  'ER_CANT_AGGREGATE_2COLLATIONS',
-  'ER_CANT_AGGREGATE_3COLLATIONS',
-  'ER_CANT_AGGREGATE_NCOLLATIONS',
-]);
-
 export class MysqlLog implements ChangeLog {
-  readonly #pool: Pool;
-  readonly #hosts: Hosts | undefined;
-  readonly #timeoutMs: number;
+  readonly #selects: Selects;
   readonly #polls: PollsTogether | undefined;
   readonly #table: string;
   readonly #keys: KeyConditions;
@@ -91,15 +76,11 @@ export class MysqlLog implements ChangeLog {
   /** The bytes that are served. */
   readonly #bytes: string;
   readonly #version: string;
-  /** When the newest statement was sent that nobody answered. */
-  #silentSinceMs = 0;
 
   /** @param timeoutMs after which a statement that was not answered gives up its connection
    * @param polls shared with other collections of the same log */
   constructor(pool: Pool, collection: Collection, timeoutMs: number, polls?: PollsTogether) {
-    this.#pool = pool;
-    this.#hosts = hostsOf(pool);
-    this.#timeoutMs = timeoutMs;
+    this.#selects = new Selects(pool, timeoutMs, tellHosts);
     this.#polls = polls;
     this.#table = quoteIdentifier(collection.table);
     this.#keys = new KeyConditions(collection, 't');
@@ -115,7 +96,7 @@ export class MysqlLog implements ChangeLog {
   }
 
   async #poll(version: number, limit: number): Promise<LogSnapshot> {
-    const rows = await this.#select(
+    const rows = await this.#selects.run(
       `SELECT ${SNAPSHOT} FROM config_changes c STRAIGHT_JOIN config_stream s ON s.id = 1
        WHERE c.version >= ? ORDER BY c.version LIMIT ${Math.trunc(limit)}`,
       [version],
@@ -127,7 +108,7 @@ export class MysqlLog implements ChangeLog {
    * It takes the servers a temporary table, and twice as long. */
   async #pollAlsoNothing(version: number, limit: number): Promise<LogSnapshot> {
     return toSnapshot(
-      await this.#select(
+      await this.#selects.run(
         `SELECT ${SNAPSHOT} FROM config_stream s LEFT JOIN (
            SELECT version, table_name, row_key, changed_at FROM config_changes
            WHERE version >= ? ORDER BY version LIMIT ${Math.trunc(limit)}) c ON TRUE
@@ -139,7 +120,7 @@ export class MysqlLog implements ChangeLog {
 
   async tip(): Promise<LogSnapshot> {
     return toSnapshot(
-      await this.#select(
+      await this.#selects.run(
         `SELECT ${SNAPSHOT} FROM config_stream s
          LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
         [],
@@ -183,7 +164,7 @@ export class MysqlLog implements ChangeLog {
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
       const list = keys.slice(start, start + LARGEST_LIST);
       await this.#onlyPossible(list, async (asked, { isOneOf, values }) => {
-        const rows = await this.#select(
+        const rows = await this.#selects.run(
           `SELECT s.head, c.table_name AS head_table, c.row_key AS head_key,
                   CAST(c.changed_at AS CHAR) AS head_at, ${this.#key} AS row_key,
                   ${this.#version} AS version, LENGTH(${this.#value}) AS bytes,
@@ -237,7 +218,7 @@ export class MysqlLog implements ChangeLog {
 
   async #list({ condition, values }: Range, prefix: string, limit: number): Promise<KeyList> {
     const order = this.#keys.columns.map((_, index) => `k.key_${index}`);
-    const rows = await this.#select(
+    const rows = await this.#selects.run(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
          SELECT ${this.#key} AS row_key, LENGTH(${this.#value}) AS bytes,
            ${this.#keys.columns.map((column, index) => `${column} AS key_${index}`).join(', ')}
@@ -253,79 +234,7 @@ export class MysqlLog implements ChangeLog {
       .map((row) => ({ key: String(row.row_key), bytes: Number(row.bytes) }));
     return { asOf, keys, next: scanned.length < limit ? undefined : scanned.at(-1)?.row_key };
   }
-
-  async #select(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
-    try {
-      if (this.#hosts === undefined) return await this.#selectOnce(sql, values);
-      return await this.#selectOnHosts(this.#hosts, sql, values);
-    } catch (error) {
-      if (error instanceof ImpossibleText) throw error;
-      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
-    }
-  }
-
-  /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
-  async #selectOnHosts(hosts: Hosts, sql: string, values: (string | number | null)[]) {
-    for (let failures = 1; ; failures += 1) {
-      const connection = await connectionFrom(this.#pool, hosts);
-      const sent = hosts.now;
-      try {
-        const rows = await this.#execute(connection, sql, values);
-        const [row] = rows;
-        if (row?.beat_at !== undefined) hosts.polled(sent, toBeat(row));
-        else if (row?.head !== undefined) hosts.answered(toVersion(row.head));
-        return rows;
-      } catch (error) {
-        if (error instanceof ImpossibleText || !hosts.mayRepeat(sent, error, failures)) throw error;
-      }
-    }
-  }
-
-  /** A connection may have been lost while it rested, and nobody told: then another one is asked.
-   * One that says nothing takes the statement's time with it; but those that have rested for as long
-   * are not tried after it. */
-  async #selectOnce(sql: string, values: (string | number | null)[]): Promise<RowDataPacket[]> {
-    for (;;) {
-      const connection = await this.#pool.getConnection();
-      const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
-      if (answeredAtMs !== undefined && answeredAtMs < this.#silentSinceMs) {
-        connection.destroy();
-        continue;
-      }
-      const askedAtMs = performance.now();
-      try {
-        return await this.#execute(connection, sql, values);
-      } catch (error) {
-        const code = mysqlCodeOf(error) ?? '';
-        if (code === SILENCE) this.#silentSinceMs = Math.max(this.#silentSinceMs, askedAtMs);
-        if (answeredAtMs === undefined || !LOST.has(code)) throw error;
-      }
-    }
-  }
-
-  async #execute(connection: PoolConnection, sql: string, values: (string | number | null)[]) {
-    try {
-      // mysql2's own timeout begins only once the statement has been prepared, and what a new
-      // connection is set up with before has none: on one whose peer has vanished, no end.
-      const asked = connection.execute<RowDataPacket[]>({ sql, values });
-      const [rows] = await within(asked, this.#timeoutMs, silence);
-      ANSWERED_AT_MS.set(connection.connection, performance.now());
-      connection.release();
-      return rows;
-    } catch (error) {
-      if (IMPOSSIBLE.has(mysqlCodeOf(error) ?? '')) {
-        connection.release();
-        throw new ImpossibleText();
-      }
-      // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
-      connection.destroy();
-      throw error;
-    }
-  }
 }
-
-/** One of the texts asked for is none that a row can have. */
-class ImpossibleText extends Error {}
 
 function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
   return {
@@ -333,6 +242,12 @@ function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
     clockMs: toMs(theStream(rows).now_at) + 1, // rounded up: nothing looks fresher for it
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
+}
+
+/** Hosts judge each other by what their answers show. */
+function tellHosts(hosts: Hosts, sent: Sent, [row]: RowDataPacket[]): void {
+  if (row?.beat_at !== undefined) hosts.polled(sent, toBeat(row));
+  else if (row?.head !== undefined) hosts.answered(toVersion(row.head));
 }
 
 function toHeadPosition(row: RowDataPacket): Position {

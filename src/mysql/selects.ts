@@ -1,0 +1,122 @@
+/**
+ * How a SELECT gets its answer: on which of the pool's connections, for how long, and how often.
+ *
+ * Invariant: whatever becomes of connections, a statement ends after its time, and one that failed in an
+ * unknown state leaves its connection closed. A statement that only reads may be sent again, so a
+ * connection that was lost while it rested costs nobody an answer.
+ */
+import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
+import { within } from '../within.js';
+import { explainMysqlFault, mysqlCodeOf, SILENCE, silence } from './fault.js';
+import { connectionFrom, type Hosts, hostsOf, type Sent } from './hosts.js';
+
+type SqlValue = string | number | null;
+
+/** When each connection last answered; one that never did is new. */
+const ANSWERED_AT_MS = new WeakMap<object, number>();
+/** How mysql2 tells that a connection is gone. */
+const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
+/** What the servers say of a text that is in no row, because its column's character set lacks it. */
+const IMPOSSIBLE = new Set([
+  'ER_IMPOSSIBLE_STRING_CONVERSION',
+  'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_CANT_AGGREGATE_3COLLATIONS',
+  'ER_CANT_AGGREGATE_NCOLLATIONS',
+]);
+
+/** One of the texts asked for is none that a row can have. */
+export class ImpossibleText extends Error {}
+
+export class Selects {
+  readonly #pool: Pool;
+  readonly #hosts: Hosts | undefined;
+  readonly #timeoutMs: number;
+  readonly #onRows: (hosts: Hosts, sent: Sent, rows: RowDataPacket[]) => void;
+  /** When the newest statement was sent that nobody answered. */
+  #silentSinceMs = 0;
+
+  /** @param timeoutMs after which a statement that was not answered gives up its connection
+   * @param onRows of several hosts: told what one has answered, and throws when that is not to be taken */
+  constructor(
+    pool: Pool,
+    timeoutMs: number,
+    onRows: (hosts: Hosts, sent: Sent, rows: RowDataPacket[]) => void,
+  ) {
+    this.#pool = pool;
+    this.#hosts = hostsOf(pool);
+    this.#timeoutMs = timeoutMs;
+    this.#onRows = onRows;
+  }
+
+  /** @throws ImpossibleText, TidemarkError */
+  async run(sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
+    try {
+      if (this.#hosts === undefined) return await this.#onOneHost(sql, values);
+      return await this.#onHosts(this.#hosts, sql, values);
+    } catch (error) {
+      if (error instanceof ImpossibleText) throw error;
+      throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
+    }
+  }
+
+  /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
+  async #onHosts(hosts: Hosts, sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
+    for (let failures = 1; ; failures += 1) {
+      const connection = await connectionFrom(this.#pool, hosts);
+      const sent = hosts.now;
+      try {
+        const rows = await this.#execute(connection, sql, values);
+        this.#onRows(hosts, sent, rows);
+        return rows;
+      } catch (error) {
+        if (error instanceof ImpossibleText || !hosts.mayRepeat(sent, error, failures)) throw error;
+      }
+    }
+  }
+
+  /** A connection may have been lost while it rested, and nobody told: then another one is asked.
+   * One that says nothing takes the statement's time with it; but those that have rested for as long
+   * are not tried after it. */
+  async #onOneHost(sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
+    for (;;) {
+      const connection = await this.#pool.getConnection();
+      const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
+      if (answeredAtMs !== undefined && answeredAtMs < this.#silentSinceMs) {
+        connection.destroy();
+        continue;
+      }
+      const askedAtMs = performance.now();
+      try {
+        return await this.#execute(connection, sql, values);
+      } catch (error) {
+        const code = mysqlCodeOf(error) ?? '';
+        if (code === SILENCE) this.#silentSinceMs = Math.max(this.#silentSinceMs, askedAtMs);
+        if (answeredAtMs === undefined || !LOST.has(code)) throw error;
+      }
+    }
+  }
+
+  async #execute(
+    connection: PoolConnection,
+    sql: string,
+    values: SqlValue[],
+  ): Promise<RowDataPacket[]> {
+    try {
+      // mysql2's own timeout begins only once the statement has been prepared, and what a new
+      // connection is set up with before has none: on one whose peer has vanished, no end.
+      const asked = connection.execute<RowDataPacket[]>({ sql, values });
+      const [rows] = await within(asked, this.#timeoutMs, silence);
+      ANSWERED_AT_MS.set(connection.connection, performance.now());
+      connection.release();
+      return rows;
+    } catch (error) {
+      if (IMPOSSIBLE.has(mysqlCodeOf(error) ?? '')) {
+        connection.release();
+        throw new ImpossibleText();
+      }
+      // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
+      connection.destroy();
+      throw error;
+    }
+  }
+}
