@@ -2,8 +2,8 @@
  * How a SELECT gets its answer: on which of the pool's connections, for how long, and how often.
  *
  * Invariant: whatever becomes of connections, a statement ends after its time, and one that failed in an
- * unknown state leaves its connection closed. A statement that only reads may be sent again, so a
- * connection that was lost while it rested costs nobody an answer.
+ * unknown state leaves its connection closed. To one host it is sent once: nothing that was asked before
+ * MySQL-B's history was rewritten is answered from after it, on another connection.
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { within } from '../within.js';
@@ -14,8 +14,8 @@ type SqlValue = string | number | null;
 
 /** When each connection last answered; one that never did is new. */
 const ANSWERED_AT_MS = new WeakMap<object, number>();
-/** How mysql2 tells that a connection is gone. */
-const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
+/** How mysql2 tells that a connection is gone, and how its silence does. */
+const GONE = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', SILENCE]);
 /** What the servers say of a text that is in no row, because its column's character set lacks it. */
 const IMPOSSIBLE = new Set([
   'ER_IMPOSSIBLE_STRING_CONVERSION',
@@ -32,8 +32,8 @@ export class Selects {
   readonly #hosts: Hosts | undefined;
   readonly #timeoutMs: number;
   readonly #onRows: (hosts: Hosts, sent: Sent, rows: RowDataPacket[]) => void;
-  /** When the newest statement was sent that nobody answered. */
-  #silentSinceMs = 0;
+  /** When the newest statement was sent that found its connection gone. */
+  #goneAtMs = 0;
 
   /** @param timeoutMs after which a statement that was not answered gives up its connection
    * @param onRows of several hosts: told what one has answered, and throws when that is not to be taken */
@@ -74,25 +74,25 @@ export class Selects {
     }
   }
 
-  /** A connection may have been lost while it rested, and nobody told: then another one is asked.
-   * One that says nothing takes the statement's time with it; but those that have rested for as long
-   * are not tried after it. */
+  /** A connection that is gone costs a statement its answer, and all its time when nobody says so. But
+   * those that have rested for as long are not tried one by one after it. */
   async #onOneHost(sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
+    const connection = await this.#trusted();
+    const askedAtMs = performance.now();
+    try {
+      return await this.#execute(connection, sql, values);
+    } catch (error) {
+      if (GONE.has(mysqlCodeOf(error) ?? '')) this.#goneAtMs = Math.max(this.#goneAtMs, askedAtMs);
+      throw error;
+    }
+  }
+
+  async #trusted(): Promise<PoolConnection> {
     for (;;) {
       const connection = await this.#pool.getConnection();
       const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
-      if (answeredAtMs !== undefined && answeredAtMs < this.#silentSinceMs) {
-        connection.destroy();
-        continue;
-      }
-      const askedAtMs = performance.now();
-      try {
-        return await this.#execute(connection, sql, values);
-      } catch (error) {
-        const code = mysqlCodeOf(error) ?? '';
-        if (code === SILENCE) this.#silentSinceMs = Math.max(this.#silentSinceMs, askedAtMs);
-        if (answeredAtMs === undefined || !LOST.has(code)) throw error;
-      }
+      if (answeredAtMs === undefined || answeredAtMs >= this.#goneAtMs) return connection;
+      connection.destroy();
     }
   }
 

@@ -186,13 +186,16 @@ export class Loader {
     load.succeed(loaded);
   }
 
-  /** Asks until the answer is as recent as this instance requires.
+  /** Asks until the answer is as recent as this instance requires when it is asked for.
    * @throws UnavailableError when it is not in time, or MySQL-B does not answer */
   async recent<T>(ask: () => Promise<T>, asOfIn: (answer: T) => number): Promise<T> {
     const deadlineMs = this.#options.monotonicMs() + this.#options.timeoutMs;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
-      const requiredAsOf = this.#local.requiredAsOf;
-      const answer = await this.#askMysql(ask, deadlineMs);
+      let requiredAsOf = 0;
+      const answer = await this.#askMysql(() => {
+        requiredAsOf = this.#local.requiredAsOf; // it may have had to wait for a connection
+        return ask();
+      }, deadlineMs);
       const asOf = asOfIn(answer);
       if (answersRead(asOf, requiredAsOf)) return answer;
       if (this.#options.monotonicMs() + retryMs > deadlineMs) {

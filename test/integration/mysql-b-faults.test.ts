@@ -115,24 +115,40 @@ describe.each(flavors)('readers on %s', (flavor) => {
     await until('the last failure to be over', () => reader.status().pollFailures === 0);
   }
 
-  test('a read that meets connections which were lost while they rested asks on another one', async () => {
+  /** A reader with several connections at rest, which only reads use: it polls once a minute. */
+  async function restingReader(b: string): Promise<Reader> {
+    const asleep = { pollIntervalMs: 60_000, earlyWake: 'off' } as const;
+    const reader = await startReader({ ...urls, b }, asleep);
+    const reads = Array.from({ length: 5 }, async (_, index) => {
+      await turn(); // each is a statement of its own
+      return await reader.get(`absent-${index}`);
+    });
+    await Promise.all(reads);
+    return reader;
+  }
+
+  test('of many connections that were forgotten while they rested, one costs a read its answer', async () => {
     const relay = await ForgetfulRelay.start(centers.b.endpoint.port);
     onTestFinished(() => relay.stop());
     const b = new URL(urls.b);
     b.port = String(relay.port);
-    // It polls once a minute: only reads use its connections.
-    const asleep = { pollIntervalMs: 60_000, earlyWake: 'off' } as const;
-    const reader = await startReader({ ...urls, b: b.href }, asleep);
-    const keys = Array.from({ length: 5 }, (_, index) => `absent-${index}`);
-    const reads = keys.map(async (key) => {
-      await turn(); // each is a statement of its own
-      return await reader.get(key);
-    });
-    await Promise.all(reads);
-    expect(relay.forget()).toBeGreaterThan(0);
+    const reader = await restingReader(b.href);
+    expect(relay.forget()).toBeGreaterThan(1);
+    await expect(reader.get('held')).rejects.toThrow(UnavailableError);
     expect((await reader.get('held')).json()).toBe(1);
-    expect(relay.resets).toBeGreaterThan(0);
-    expect(await metricOf(reader, 'tidemark_poll_failures_total')).toBe(0);
+    expect(relay.resets).toBe(1);
+  });
+
+  test('connections that rested while MySQL-B was killed and started are not used again', async () => {
+    const reader = await restingReader(urls.b);
+    await centers.b.kill();
+    await centers.b.start();
+    const keys = ['held', 'other', 'absent-6', 'absent-7', 'absent-8'];
+    const reads = keys.map(async (key) => {
+      await turn();
+      return (await reader.get(key)).found;
+    });
+    expect(await Promise.all(reads)).toEqual([true, true, false, false, false]);
   });
 
   test.each([

@@ -37,6 +37,9 @@ export function mysqlError(code: string, message = code): Error {
 /** A statement that the simulation does not know: a gap of the simulation, no fault of the product. */
 export class SimulationGap extends Error {}
 
+/** By when the end of a connection has reached the client. */
+const NOTICED_AFTER_MS = 1_000;
+
 type Statement = string | { sql: string; values?: SqlValue[] };
 
 export class SimulatedPool {
@@ -84,6 +87,7 @@ export class SimulatedConnection {
   readonly #epoch: number;
   #isTaken = true;
   #isBroken = false;
+  #givenBackMs = 0;
   /** When the statement was sent that is not answered yet. */
   #sentMs: number | undefined;
 
@@ -103,8 +107,11 @@ export class SimulatedConnection {
     return this;
   }
 
-  /** Hands it out again, unless it is known to be broken. */
+  /** Hands it out again, unless it is known to be broken: that the server has closed it while it
+   * rested is noticed, as by mysql2's pool, but not at once. */
   take(): boolean {
+    const hasRestedMs = this.network.nowMs() - this.#givenBackMs;
+    if (this.#epoch !== this.network.epoch && hasRestedMs > NOTICED_AFTER_MS) this.destroy();
     this.#isTaken = !this.#isBroken;
     return this.#isTaken;
   }
@@ -120,6 +127,7 @@ export class SimulatedConnection {
   release(): void {
     if (!this.#isTaken) throw new Error(`Expected ${this.name} to be given back once.`);
     this.#isTaken = false;
+    this.#givenBackMs = this.network.nowMs();
     this.giveBack(this.#isBroken ? undefined : this);
   }
 

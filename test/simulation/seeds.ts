@@ -96,4 +96,17 @@ export const seeds: readonly FailedSeed[] = [
     found:
       'a read failed on a connection that was lost while it rested, though the server was there',
   },
+  {
+    seed: 484,
+    steps: 400,
+    setting: { ...settings.lag, faults: ['topology'] },
+    found:
+      'a SELECT that was sent again when its connection was lost: an answer of another history',
+  },
+  {
+    seed: 362,
+    steps: 400,
+    setting: { ...settings.usual, faults: ['topology'] },
+    found: 'the same, in the load of a page',
+  },
 ];
