@@ -70,7 +70,7 @@ export const readerMutants: readonly Mutant[] = [
     find: 'flight.foreign || ',
     replace: '',
     guarantees: WRONG_VALUES,
-    budget,
+    budget: inSimulation('lag', { faults: ['topology'] }),
   },
   {
     name: 'min-version-by-the-head',
@@ -184,7 +184,7 @@ export const readerMutants: readonly Mutant[] = [
     find: 'return Math.max(0, byWallMs, byServerMs, byMonotonicMs);',
     replace: 'return Math.max(0, byWallMs, byMonotonicMs);',
     guarantees: STALENESS,
-    budget,
+    budget: inSimulation('usual', { faults: ['mysql', 'clock', 'crash'], instances: 1 }),
   },
   {
     name: 'slowest-beat-calibrates',
