@@ -27,8 +27,9 @@ export class ProgressBar {
   /** @param total asked only in a terminal */
   async start(total: () => Promise<number>): Promise<void> {
     if (!this.#stream.isTTY) return;
-    this.#bar.start(await total(), 0);
-    for (const signal of SIGNALS) process.on(signal, this.#end);
+    const steps = await total();
+    for (const signal of SIGNALS) process.on(signal, this.#end); // before the cursor is hidden
+    this.#bar.start(steps, 0);
   }
 
   advance(steps: number): void {
