@@ -136,7 +136,7 @@ export const reconcilerMutants: readonly Mutant[] = [
     replace: `this.#redis.adopt(bucket, mark.generation);
       const verdict = decideMark(mark.position, snapshot, polled);`,
     guarantees: WRONG_VALUES,
-    budget: inSimulation('lag', { faults: ['topology', 'crash'], keys: ['a'], pageSize: 1 }),
+    budget: inSimulation('usual', { faults: ['topology', 'crash'], keys: ['a'], instances: 1 }),
   },
   {
     name: 'lost-mark-kept',
