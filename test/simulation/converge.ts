@@ -5,6 +5,7 @@
 
 import { crc32 } from 'node:zlib';
 import { parseMark } from '../support/stored-text.js';
+import { NOTICED_AFTER_MS } from './fake-pool.js';
 import { TABLE } from './history.js';
 import { PREFIX } from './instance.js';
 import { Violation } from './violation.js';
@@ -20,6 +21,8 @@ const TIMERS_PER_INSTANCE = 4;
 /** @throws Violation */
 export function* converge(world: World): Generator<void> {
   heal(world);
+  yield* world.drain();
+  world.pass(NOTICED_AFTER_MS + ROUND_MS); // whose connection was closed knows
   yield* world.drain();
   const untilMs = world.clock.nowMs + ENOUGH_MS;
   let lacking = lackingIn(world);

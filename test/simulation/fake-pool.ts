@@ -38,7 +38,7 @@ export function mysqlError(code: string, message = code): Error {
 export class SimulationGap extends Error {}
 
 /** By when the end of a connection has reached the client. */
-const NOTICED_AFTER_MS = 1_000;
+export const NOTICED_AFTER_MS = 1_000;
 
 type Statement = string | { sql: string; values?: SqlValue[] };
 
