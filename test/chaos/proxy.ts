@@ -85,10 +85,21 @@ export class FaultProxy {
     for (const link of this.#links) link.cut();
   }
 
-  /** The other end of each open connection is gone without a word, for good. New ones work. */
-  vanish(): void {
-    for (const link of this.#links) this.#forget(link.vanish());
+  /** The other end of each open connection is gone without a word, for good. New ones work.
+   * @returns the clients that still believe in theirs */
+  vanish(): Socket[] {
+    const clients = [...this.#links].map((link) => link.vanish());
     this.#links.clear();
+    for (const client of clients) this.#forget(client);
+    return clients;
+  }
+
+  /** The same, as by a balancer that forgets connections at rest: whoever sends on one is told, by a
+   * reset. @returns how many there were */
+  forget(): number {
+    const clients = this.vanish();
+    for (const client of clients) client.once('data', () => client.resetAndDestroy());
+    return clients.length;
   }
 
   async close(): Promise<void> {
