@@ -51,6 +51,14 @@ describe.each(flavors)('early wake on %s', (flavor) => {
     return rows.map(({ id, ID }) => Number(id ?? ID)); // MySQL says ID
   }
 
+  /** Kills the connection of the reader that waits. */
+  async function killWait(): Promise<number> {
+    // Between the end of a wait and the next one there is none.
+    const id = await until('a wait to kill', async () => (await waits())[0]);
+    await query(db.b, `KILL ${id}`);
+    return id;
+  }
+
   async function expectWoken(reader: Reader, value: string): Promise<void> {
     await query(db.a, PUT, ['a', value]);
     await until(`the value ${value}`, async () => (await textOf(reader, 'a')) === value);
@@ -86,8 +94,7 @@ describe.each(flavors)('early wake on %s', (flavor) => {
 
   test('comes back when its connection is killed', async () => {
     const reader = await waitingReader();
-    const [id = 0] = await waits();
-    await query(db.b, `KILL ${id}`);
+    const id = await killWait();
     await until('another wait', async () => (await waits()).some((other) => other !== id));
     await expectWoken(reader, '"after a kill"');
     expect(reader.status().pollFailures).toBe(0);
@@ -95,8 +102,7 @@ describe.each(flavors)('early wake on %s', (flavor) => {
 
   test('brings what was applied while its connection was gone', async () => {
     const reader = await waitingReader();
-    const [id = 0] = await waits();
-    await query(db.b, `KILL ${id}`);
+    await killWait();
     await expectWoken(reader, '"while it was gone"');
   });
 
