@@ -17,7 +17,7 @@ export const writerMutants: readonly Mutant[] = [
     file: TRANSACTION,
     find: 'if (wasRolledBack(error)) throw error;',
     replace: 'if (wasRolledBack(error) || error instanceof Error) throw error;',
-    guarantees: ['acknowledged'],
+    guarantees: ['acknowledged', 'refused'],
     budget: inSimulation('writers'),
   },
   {
