@@ -26,14 +26,21 @@ export interface ChangeLog {
   poll(version: number, limit: number): Promise<LogSnapshot>;
   /** Head, heartbeat, and the head's own row. */
   tip(): Promise<LogSnapshot>;
-  /** An entry for each of `keys`, absences too. */
-  fetch(keys: readonly string[]): Promise<Map<string, Entry>>;
+  /** An entry for each of `keys`, absences too.
+   * @param onSend called each time that a statement is sent, which it is once more when its answer is
+   * lost: from then on an answer can be of another history. Without it, that is an error. */
+  fetch(keys: readonly string[], onSend?: () => void): Promise<Map<string, Entry>>;
   /** The same, unless a value has more than `mostBytes` bytes: then no value, but their sizes. */
   fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes>;
   /** The same as `fetch`, with the values' entity tags instead of the values. */
-  tags(keys: readonly string[]): Promise<Map<string, Look>>;
+  tags(keys: readonly string[], onSend?: () => void): Promise<Map<string, Look>>;
   /** Keys that begin with `prefix`, in the table's order, after the key `after`. */
-  list(prefix: string, after: string | undefined, limit: number): Promise<KeyList>;
+  list(
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+    onSend?: () => void,
+  ): Promise<KeyList>;
 }
 
 export type SmallOrSizes =
@@ -62,6 +69,8 @@ interface Row<Selected> {
   readonly content: Selected;
 }
 
+/** The log is judged by a position that stands still until it is answered, whenever it was read. */
+const WHENEVER = (): void => undefined;
 const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
@@ -100,6 +109,7 @@ export class MysqlLog implements ChangeLog {
       `SELECT ${SNAPSHOT} FROM config_changes c STRAIGHT_JOIN config_stream s ON s.id = 1
        WHERE c.version >= ? ORDER BY c.version LIMIT ${Math.trunc(limit)}`,
       [version],
+      WHENEVER,
     );
     return rows.length > 0 ? toSnapshot(rows) : this.#pollAlsoNothing(version, limit);
   }
@@ -114,6 +124,7 @@ export class MysqlLog implements ChangeLog {
            WHERE version >= ? ORDER BY version LIMIT ${Math.trunc(limit)}) c ON TRUE
          WHERE s.id = 1 ORDER BY c.version`,
         [version],
+        WHENEVER,
       ),
     );
   }
@@ -124,15 +135,16 @@ export class MysqlLog implements ChangeLog {
         `SELECT ${SNAPSHOT} FROM config_stream s
          LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
         [],
+        WHENEVER,
       ),
     );
   }
 
-  async fetch(keys: readonly string[]): Promise<Map<string, Entry>> {
+  async fetch(keys: readonly string[], onSend?: () => void): Promise<Map<string, Entry>> {
     const content = { sql: this.#bytes, values: [] };
-    return await this.#lookUp(keys, content, (at, row?: Row<Buffer>) => {
-      return new Entry(at, row?.version ?? 0, row?.content ?? null);
-    });
+    const make = (at: Position, row?: Row<Buffer>) =>
+      new Entry(at, row?.version ?? 0, row?.content ?? null);
+    return await this.#lookUp(keys, content, make, onSend);
   }
 
   async fetchSmall(keys: readonly string[], mostBytes: number): Promise<SmallOrSizes> {
@@ -147,11 +159,13 @@ export class MysqlLog implements ChangeLog {
     return isSmall ? { kind: 'small', entries } : { kind: 'sizes', sizes };
   }
 
-  async tags(keys: readonly string[]): Promise<Map<string, Look>> {
+  async tags(keys: readonly string[], onSend?: () => void): Promise<Map<string, Look>> {
     const content = { sql: `SHA2(CONVERT(${this.#value} USING utf8mb4), 256)`, values: [] };
-    return await this.#lookUp(keys, content, (at, row?: Row<string>) => {
-      return { at, etag: row === undefined ? undefined : etagFrom(row.version, row.content) };
+    const make = (at: Position, row?: Row<string>) => ({
+      at,
+      etag: row === undefined ? undefined : etagFrom(row.version, row.content),
     });
+    return await this.#lookUp(keys, content, make, onSend);
   }
 
   /** @param make makes what is told of a key, and gets no row for one without */
@@ -159,6 +173,7 @@ export class MysqlLog implements ChangeLog {
     keys: readonly string[],
     content: Content,
     make: (at: Position, row?: Row<Selected>) => Found,
+    onSend?: () => void,
   ): Promise<Map<string, Found>> {
     const found = new Map<string, Found>();
     for (let start = 0; start < keys.length; start += LARGEST_LIST) {
@@ -173,6 +188,7 @@ export class MysqlLog implements ChangeLog {
            LEFT JOIN ${this.#table} t ON ${isOneOf}
            WHERE s.id = 1`,
           [...content.values, ...values],
+          onSend,
         );
         const at = toHeadPosition(theStream(rows));
         const absence = make(at);
@@ -204,10 +220,15 @@ export class MysqlLog implements ChangeLog {
     }
   }
 
-  async list(prefix: string, after: string | undefined, limit: number): Promise<KeyList> {
+  async list(
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+    onSend?: () => void,
+  ): Promise<KeyList> {
     for (const reach of ['all', 'beyond no LIKE'] as const) {
       try {
-        return await this.#list(this.#keys.range(prefix, after, reach), prefix, limit);
+        return await this.#list(this.#keys.range(prefix, after, reach), prefix, limit, onSend);
       } catch (error) {
         if (!(error instanceof ImpossibleText)) throw error;
       }
@@ -216,7 +237,12 @@ export class MysqlLog implements ChangeLog {
     return { asOf: head, keys: [], next: undefined };
   }
 
-  async #list({ condition, values }: Range, prefix: string, limit: number): Promise<KeyList> {
+  async #list(
+    { condition, values }: Range,
+    prefix: string,
+    limit: number,
+    onSend?: () => void,
+  ): Promise<KeyList> {
     const order = this.#keys.columns.map((_, index) => `k.key_${index}`);
     const rows = await this.#selects.run(
       `SELECT s.head, k.row_key, k.bytes FROM config_stream s LEFT JOIN (
@@ -226,6 +252,7 @@ export class MysqlLog implements ChangeLog {
          ORDER BY ${this.#keys.columns.join(', ')} LIMIT ${Math.trunc(limit)}) k ON TRUE
        WHERE s.id = 1 ORDER BY ${order.join(', ')}`,
       values,
+      onSend,
     );
     const asOf = toVersion(theStream(rows).head);
     const scanned = rows.filter((row) => row.row_key !== null);

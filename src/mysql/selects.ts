@@ -2,8 +2,9 @@
  * How a SELECT gets its answer: on which of the pool's connections, for how long, and how often.
  *
  * Invariant: whatever becomes of connections, a statement ends after its time, and one that failed in an
- * unknown state leaves its connection closed. To one host it is sent once: nothing that was asked before
- * MySQL-B's history was rewritten is answered from after it, on another connection.
+ * unknown state leaves its connection closed. When an answer is lost with its connection, the next one may
+ * come from another history, after more was taken in of this one: only who is told of each sending is
+ * answered so.
  */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { within } from '../within.js';
@@ -14,8 +15,10 @@ type SqlValue = string | number | null;
 
 /** When each connection last answered; one that never did is new. */
 const ANSWERED_AT_MS = new WeakMap<object, number>();
-/** How mysql2 tells that a connection is gone, and how its silence does. */
-const GONE = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', SILENCE]);
+/** How mysql2 tells that a connection is gone. */
+const LOST = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE']);
+/** The connection that rested when the other one was lost may be lost, too. */
+const MOST_ON_ONE_HOST = 2;
 /** What the servers say of a text that is in no row, because its column's character set lacks it. */
 const IMPOSSIBLE = new Set([
   'ER_IMPOSSIBLE_STRING_CONVERSION',
@@ -48,48 +51,49 @@ export class Selects {
     this.#onRows = onRows;
   }
 
-  /** @throws ImpossibleText, TidemarkError */
-  async run(sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
+  /** @param onSend called each time that it is sent, on an open connection; without it, that is once
+   * @throws ImpossibleText, TidemarkError */
+  async run(sql: string, values: SqlValue[], onSend?: () => void): Promise<RowDataPacket[]> {
     try {
-      if (this.#hosts === undefined) return await this.#onOneHost(sql, values);
-      return await this.#onHosts(this.#hosts, sql, values);
+      for (let failures = 1; ; failures += 1) {
+        const connection = await this.#trusted();
+        const [sent, sentAtMs] = [this.#hosts?.now, performance.now()];
+        onSend?.();
+        try {
+          const rows = await this.#execute(connection, sql, values);
+          if (this.#hosts !== undefined && sent !== undefined)
+            this.#onRows(this.#hosts, sent, rows);
+          return rows;
+        } catch (error) {
+          if (error instanceof ImpossibleText) throw error;
+          const mayRepeat = this.#judge(error, failures, sent, sentAtMs);
+          if (!mayRepeat || onSend === undefined) throw error;
+        }
+      }
     } catch (error) {
       if (error instanceof ImpossibleText) throw error;
       throw explainMysqlFault(error, 'MySQL-B (MYSQL_B_URL)');
     }
   }
 
-  /** Of several hosts, one may go away before it has answered, or lag: then the next one is asked. */
-  async #onHosts(hosts: Hosts, sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
-    for (let failures = 1; ; failures += 1) {
-      const connection = await connectionFrom(this.#pool, hosts);
-      const sent = hosts.now;
-      try {
-        const rows = await this.#execute(connection, sql, values);
-        this.#onRows(hosts, sent, rows);
-        return rows;
-      } catch (error) {
-        if (error instanceof ImpossibleText || !hosts.mayRepeat(sent, error, failures)) throw error;
-      }
+  /** @returns whether another connection, or another host, may answer */
+  #judge(error: unknown, failures: number, sent: Sent | undefined, sentAtMs: number): boolean {
+    const code = mysqlCodeOf(error) ?? '';
+    const isLost = LOST.has(code);
+    if (isLost || code === SILENCE) this.#goneAtMs = Math.max(this.#goneAtMs, sentAtMs);
+    if (this.#hosts === undefined || sent === undefined) {
+      return isLost && failures < MOST_ON_ONE_HOST;
     }
+    return this.#hosts.mayRepeat(sent, error, failures);
   }
 
   /** A connection that is gone costs a statement its answer, and all its time when nobody says so. But
    * those that have rested for as long are not tried one by one after it. */
-  async #onOneHost(sql: string, values: SqlValue[]): Promise<RowDataPacket[]> {
-    const connection = await this.#trusted();
-    const askedAtMs = performance.now();
-    try {
-      return await this.#execute(connection, sql, values);
-    } catch (error) {
-      if (GONE.has(mysqlCodeOf(error) ?? '')) this.#goneAtMs = Math.max(this.#goneAtMs, askedAtMs);
-      throw error;
-    }
-  }
-
   async #trusted(): Promise<PoolConnection> {
     for (;;) {
-      const connection = await this.#pool.getConnection();
+      const connection = await (this.#hosts === undefined
+        ? this.#pool.getConnection()
+        : connectionFrom(this.#pool, this.#hosts));
       const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
       if (answeredAtMs === undefined || answeredAtMs >= this.#goneAtMs) return connection;
       connection.destroy();

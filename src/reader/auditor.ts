@@ -18,6 +18,7 @@ import type { LocalTier } from '../local/tier.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier } from '../redis/tier.js';
 import { type AuditTaskOptions, auditTask } from './audit-task.js';
+import type { Loader } from './loader.js';
 import type { Reconciler } from './reconciler.js';
 
 export interface AuditSettings extends AuditTaskOptions {
@@ -32,7 +33,7 @@ export interface AuditorOptions extends AuditSettings {
   readonly reconciler: Reconciler;
   readonly table: string;
   /** Asks until the answer is as recent as the reader requires. */
-  readonly recent: <T>(ask: () => Promise<T>, asOfIn: (answer: T) => number) => Promise<T>;
+  readonly recent: Loader['recent'];
   /** Hurries the polls until that holds, or time is over. */
   readonly until: (holds: () => boolean) => Promise<boolean>;
   readonly monotonicMs: () => number;
@@ -319,7 +320,7 @@ export class Auditor {
     reconciler.on('rebase', onRebase);
     try {
       const found = await recent(
-        () => log.tags(keys),
+        (onSend) => log.tags(keys, onSend),
         (tags) => Math.min(...[...tags.values()].map(({ at }) => at.version)),
       );
       const looks = await look();

@@ -118,7 +118,7 @@ export class Loader {
     try {
       const startedAtMs = monotonicMs();
       const entries = await this.recent(
-        () => this.#options.log.fetch(keys),
+        (onSend) => this.#options.log.fetch(keys, onSend),
         (fetched) => Math.min(...[...fetched.values()].map((entry) => entry.asOf)),
       );
       onAnswer('mysql', monotonicMs() - startedAtMs);
@@ -187,14 +187,21 @@ export class Loader {
   }
 
   /** Asks until the answer is as recent as this instance requires when it is asked for.
+   * @param ask calls `onSend` when it asks later than it is called, or once more
    * @throws UnavailableError when it is not in time, or MySQL-B does not answer */
-  async recent<T>(ask: () => Promise<T>, asOfIn: (answer: T) => number): Promise<T> {
+  async recent<T>(
+    ask: (onSend: () => void) => Promise<T>,
+    asOfIn: (answer: T) => number,
+  ): Promise<T> {
     const deadlineMs = this.#options.monotonicMs() + this.#options.timeoutMs;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
       let requiredAsOf = 0;
+      const onSend = () => {
+        requiredAsOf = this.#local.requiredAsOf;
+      };
       const answer = await this.#askMysql(() => {
-        requiredAsOf = this.#local.requiredAsOf; // it may have had to wait for a connection
-        return ask();
+        onSend(); // it may have had to wait for its turn
+        return ask(onSend);
       }, deadlineMs);
       const asOf = asOfIn(answer);
       if (answersRead(asOf, requiredAsOf)) return answer;

@@ -247,7 +247,7 @@ export class Reader extends LiveReader<ReaderEvents> {
 
   async #list(options: ListOptions, read: ReadOptions, deadline: Deadline) {
     const list = await this.#loader.recent(
-      () => this.#parts.log.list(options.prefix, options.after, options.limit),
+      (onSend) => this.#parts.log.list(options.prefix, options.after, options.limit, onSend),
       (found) => found.asOf,
     );
     assertReached(list.asOf, read);

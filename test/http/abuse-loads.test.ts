@@ -3,10 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Entry } from '../../src/core/entry.js';
 import { UnavailableError } from '../../src/errors.js';
-import { LocalTier } from '../../src/local/tier.js';
-import type { ChangeLog } from '../../src/mysql/log.js';
-import { type Loaded, Loader, MAX_KEYS_IN_FLIGHT, MOST_TOGETHER } from '../../src/reader/loader.js';
-import type { RedisTier } from '../../src/redis/tier.js';
+import { MAX_KEYS_IN_FLIGHT, MOST_TOGETHER } from '../../src/reader/loader.js';
+import { loaderOn } from '../support/loader.js';
 
 const AT = { version: 1, fingerprint: 'f' };
 
@@ -29,37 +27,6 @@ class HeldLog {
     this.inFlight -= 1;
     return new Map(keys.map((key) => [key, new Entry(AT, 0, null)]));
   }
-}
-
-function loaderOn(log: HeldLog, monotonicMs = () => performance.now()) {
-  const refused: number[] = [];
-  const local = new LocalTier<Loaded>({
-    maxEntries: 10,
-    maxBytes: 1_000,
-    ttlMs: 60_000,
-    maxAbsences: 100,
-    negativeTtlMs: 60_000,
-  });
-  const redis = {
-    generationFor: () => undefined,
-    bucketOf: () => 0,
-    read: async () => [],
-  } as unknown as RedisTier; // all that a load calls when there is no generation to fill
-  const loader = new Loader({
-    log: log as unknown as ChangeLog, // loads of keys call `fetch` only
-    redis,
-    local,
-    timeoutMs: 2_000,
-    mysqlConnections: 8,
-    monotonicMs,
-    sleep,
-    onRedisFault: () => undefined,
-    onFill: () => undefined,
-    onAnswer: () => undefined,
-    onLoaded: () => undefined,
-    onRefused: () => refused.push(1),
-  });
-  return { loader, local, refused };
 }
 
 test('a flood of misses: a bounded number waits, few ask MySQL-B, the others are told at once', async () => {

@@ -8,8 +8,8 @@ import { UnavailableError } from '../../src/index.js';
 import { MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { Maintenance } from '../../src/writer/maintenance.js';
-import { FaultProxy } from '../chaos/proxy.js';
 import { createDatabase, flavors, query, type TestDatabase } from '../support/data-centers.js';
+import { behindProxy } from '../support/proxies.js';
 import { SILENT, startReader, taken, textOf } from '../support/readers.js';
 import { until } from '../support/until.js';
 
@@ -22,16 +22,6 @@ describe.each(flavors)('connections whose peer has vanished, on %s', (flavor) =>
     db = await createDatabase(flavor);
   });
   afterAll(() => db.drop());
-
-  /** A proxy in front of what `url` leads to, and the URL that leads through it. */
-  async function behindProxy(url: string): Promise<[FaultProxy, string]> {
-    const through = new URL(url);
-    const port = Number(through.port);
-    const proxy = await FaultProxy.start({ target: () => port, random: Math.random });
-    onTestFinished(() => proxy.close());
-    through.port = String(proxy.port);
-    return [proxy, through.href];
-  }
 
   /** What a reader asks MySQL-B with, on one connection. */
   async function oneConnection() {

@@ -73,6 +73,24 @@ export const readerMutants: readonly Mutant[] = [
     budget: inSimulation('lag', { faults: ['topology'] }),
   },
   {
+    name: 'lost-answers-required-as-before',
+    wrong: 'what is asked once more need not be more recent than what was asked at first',
+    file: LOADER,
+    find: `const onSend = () => {
+        requiredAsOf = `,
+    replace: `const onSend = () => {
+        requiredAsOf ||= `,
+    guarantees: [
+      'what is sent again is answered by what is required then: history may be another one',
+    ],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/loader.test.ts',
+      only: 'what is sent again is answered by what is required then',
+      seconds: 60,
+    },
+  },
+  {
     name: 'min-version-by-the-head',
     wrong: 'minVersion is met as soon as the head was seen, not when it was taken in',
     file: READER,

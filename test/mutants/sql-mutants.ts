@@ -10,6 +10,24 @@ function oneSnapshot(only: string): ContractBudget {
 
 export const sqlMutants: readonly Mutant[] = [
   {
+    name: 'page-loads-sent-again',
+    wrong: 'the values of a page whose answer was lost are asked for once more: of any history',
+    file: LOG,
+    find: `onSend,
+        );
+        const at`,
+    replace: `onSend ?? WHENEVER,
+        );
+        const at`,
+    guarantees: ['are an error for who is not told: the values of a page are of its own history'],
+    budget: {
+      by: 'contract',
+      test: 'test/integration/lost-answers.test.ts',
+      only: 'are an error for who is not told',
+      seconds: 60,
+    },
+  },
+  {
     name: 'collation-answers-for-the-key',
     wrong: "the row that the collation finds for 'key' is cached as 'key', although it is 'Key'",
     file: LOG,

@@ -35,6 +35,7 @@ export class DataCenterB implements Network {
   readonly #replicas: Replica[];
   readonly #readers = new Map<string, { readonly index: number; readonly asked: Asked }>();
   readonly patienceMs = READ_TIMEOUT_MS;
+  readonly opensInSteps: boolean;
   readonly nowMs: () => number;
   readonly #wallMs: () => number;
   #skewMs = 0;
@@ -50,6 +51,7 @@ export class DataCenterB implements Network {
   constructor(history: History, setting: Setting, scheduler: Scheduler, clock: SimulatedClock) {
     this.history = history;
     this.#setting = setting;
+    this.opensInSteps = setting.opensInSteps ?? false;
     this.#scheduler = scheduler;
     this.nowMs = () => clock.nowMs;
     this.#wallMs = () => clock.wallMs;

@@ -27,6 +27,8 @@ export interface Network {
   /** After so long without an answer a client may give a connection up. */
   readonly patienceMs?: number;
   readonly nowMs: () => number;
+  /** To open a connection takes a step, in which all may be another. */
+  readonly opensInSteps?: boolean;
 }
 
 /** An error as mysql2 makes it of a server's, or of a broken connection. */
@@ -66,15 +68,17 @@ export class SimulatedPool {
     this.taken += 1;
     let connection = this.#idle.pop();
     while (connection !== undefined && !connection.take()) connection = this.#idle.pop();
-    return connection ?? this.#open();
+    if (connection !== undefined) return connection;
+    const name = `${this.#name}#${++this.#opened}`;
+    if (this.#network.opensInSteps) await this.#scheduler.step(`${name} opens`);
+    return this.#open(name);
   }
 
   async end(): Promise<void> {
     for (const connection of this.#idle) connection.destroy();
   }
 
-  #open(): SimulatedConnection {
-    const name = `${this.#name}#${++this.#opened}`;
+  #open(name: string): SimulatedConnection {
     return new SimulatedConnection(name, this.#name, this.#network, this.#scheduler, (returned) => {
       this.taken -= 1;
       if (returned !== undefined) this.#idle.push(returned);

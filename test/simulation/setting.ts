@@ -36,6 +36,8 @@ export interface Setting {
   readonly isCaseBlind: boolean;
   /** What the size of every value is said to be; over 1 MiB cuts pages. */
   readonly valueBytes?: number;
+  /** Whether it takes readers a step to open a connection to MySQL-B. */
+  readonly opensInSteps?: boolean;
   /** The most entries of each tier that one audit looks at. */
   readonly auditSample?: number;
   readonly faults: readonly Family[];
@@ -93,6 +95,7 @@ export const settings = {
     valueBytes: 1_500_000,
     isLagging: true,
   },
+  reconnecting: { ...usual, opensInSteps: true },
   audit: audited(usual),
   'audit-many': audited({ ...usual, keys: MANY_KEYS, instances: 3, buckets: 2, writers: 1 }),
   'audit-lag': audited({
