@@ -90,12 +90,24 @@ function openCluster(target: RedisTarget, onError: (error: Error) => void): Clus
   cluster.on('error', onError);
   cluster.on('node error', onError);
   cluster.on('+node', toleratingAsking);
+  // When the event has been heard by ioredis, too. Then the nodes of the URL are asked.
+  const leave = () => {
+    if (cluster.status === 'ready' && hasLostNodes(cluster)) cluster.disconnect(true);
+  };
+  cluster.on('refresh', () => setImmediate(leave));
   // Not by `slotsRefreshInterval`, which can outlive a disconnect.
   const refresh = setInterval(() => {
     if (cluster.status === 'ready') cluster.refreshSlotsCache();
   }, SLOTS_REFRESH_MS).unref();
   cluster.once('end', () => clearInterval(refresh));
   return cluster;
+}
+
+/** Whether the node that was asked for the slots has not named all masters: one that was cut off, or
+ * has lost what it knew, names itself alone. ioredis then forgets the others, and would ask none but it. */
+function hasLostNodes(cluster: Cluster): boolean {
+  const known = new Set(cluster.nodes().map(({ options }) => `${options.host}:${options.port}`));
+  return cluster.slots.some(([master]) => master !== undefined && !known.has(master));
 }
 
 /** ioredis sends ASKING ahead of a command that follows a slot on its move, and hears only of the

