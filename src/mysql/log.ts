@@ -129,13 +129,13 @@ export class MysqlLog implements ChangeLog {
     );
   }
 
-  async tip(): Promise<LogSnapshot> {
+  async tip(onSend = WHENEVER): Promise<LogSnapshot> {
     return toSnapshot(
       await this.#selects.run(
         `SELECT ${SNAPSHOT} FROM config_stream s
          LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`,
         [],
-        WHENEVER,
+        onSend,
       ),
     );
   }
@@ -233,7 +233,7 @@ export class MysqlLog implements ChangeLog {
         if (!(error instanceof ImpossibleText)) throw error;
       }
     }
-    const { head } = await this.tip();
+    const { head } = await this.tip(onSend);
     return { asOf: head, keys: [], next: undefined };
   }
 

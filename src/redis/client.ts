@@ -90,11 +90,13 @@ function openCluster(target: RedisTarget, onError: (error: Error) => void): Clus
   cluster.on('error', onError);
   cluster.on('node error', onError);
   cluster.on('+node', toleratingAsking);
-  // When the event has been heard by ioredis, too. Then the nodes of the URL are asked.
-  const leave = () => {
-    if (cluster.status === 'ready' && hasLostNodes(cluster)) cluster.disconnect(true);
-  };
-  cluster.on('refresh', () => setImmediate(leave));
+  cluster.on('refresh', () => {
+    if (!hasLostNodes(cluster)) return;
+    // When ioredis has heard the event, too. Then the nodes of the URL are asked.
+    setImmediate(() => {
+      if (cluster.status === 'ready') cluster.disconnect(true);
+    });
+  });
   // Not by `slotsRefreshInterval`, which can outlive a disconnect.
   const refresh = setInterval(() => {
     if (cluster.status === 'ready') cluster.refreshSlotsCache();
