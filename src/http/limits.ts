@@ -21,8 +21,7 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number;
   /** The longest that a client may take to send all of a request, in ms. */
   readonly requestTimeoutMs: number;
-  /** The longest that a connection with a request may be without a byte in either direction, in ms:
-   * a client that does not read its answer. Over the longest READ_TIMEOUT_MS. */
+  /** The longest that a client may take nothing of an answer that waits for it, in ms. */
   readonly idleTimeoutMs: number;
 }
 

@@ -1,5 +1,6 @@
 /** Clients that are slow, many, greedy or wrong, over real sockets, on the standalone server. */
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readApp } from '../../src/http/read-app.js';
@@ -262,6 +263,31 @@ describe('slow and many clients', () => {
       const answer = await fetch(`http://127.0.0.1:${port}/v1/configs?prefix=p`);
       expect([answer.status, (await answer.text()).length]).toEqual([200, expect.any(Number)]);
     }
+  });
+
+  test('a client that takes its answer slowly gets all of it', async () => {
+    const { port, reader } = await serveReads({ idleTimeoutMs: 1_000 });
+    const items = ['p1', 'p2', 'p3', 'p4', 'p5', 'p6', 'p7'];
+    for (const key of items) reader.put(key, `"${'x'.repeat(2 * MIB)}"`);
+    const socket = connect({ host: '127.0.0.1', port }).pause();
+    onTestFinished(() => void socket.destroy());
+    socket.write(`GET /v1/configs?prefix=p HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`);
+    let [bytes, isOver] = [0, false];
+    socket.on('end', () => {
+      isOver = true;
+    });
+    await until('the end', async () => {
+      await delay(15); // some 3 MiB a second
+      bytes += (socket.read() as Buffer | null)?.byteLength ?? 0;
+      return isOver || socket.destroyed;
+    });
+    expect([isOver, bytes > items.length * 2 * MIB]).toEqual([true, true]);
+  });
+
+  test('a connection on which nothing is asked is ended', async () => {
+    const { port } = await serveReads({ headersTimeoutMs: 400 });
+    const { ended } = client(port);
+    await until('the end', ended);
   });
 
   test('one connection too many is closed at once, and room is used again', async () => {
