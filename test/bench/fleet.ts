@@ -16,7 +16,7 @@ import type { Stage } from './stage.js';
 const READERS = { full: 50, quick: 10 };
 const CHANGES = { full: 500, quick: 150 };
 const CHANGES_PER_SECOND = 100;
-const IDLE_MS = { full: 10_000, quick: 1_000 };
+const IDLE_MS = { full: 6_000, quick: 1_000 };
 /** So that a few seconds have thousands of polls; the cost of one does not depend on it. */
 const IDLE_POLL_INTERVAL_MS = 50;
 const KEYS = 1_000;
@@ -34,7 +34,7 @@ export async function fleet(stage: Stage, rounds: Rounds, quick: boolean): Promi
   const changes = quick ? CHANGES.quick : CHANGES.full;
   const many = quick ? READERS.quick : READERS.full;
   const writes = (count: number) => () => writesPerChange(stage, redis, count, changes);
-  const redisWrites = await alternate(writes(many), writes(1), quick ? rounds.atMost(1) : rounds);
+  const redisWrites = await alternate(writes(many), writes(1), rounds.atMost(quick ? 1 : 5));
   const idleMs = quick ? IDLE_MS.quick : IDLE_MS.full;
   const idleCpu = (earlyWake: 'auto' | 'off') => {
     const of = (count: number) => () => cpuPerIdlePoll(stage, count, idleMs, earlyWake);
