@@ -191,7 +191,7 @@ function shown(text: string): string {
   return JSON.stringify(text.length <= 40 ? text : `${text.slice(0, 40)}...`);
 }
 
-/** The README's table of the environment, in Markdown. */
+/** The table in docs/settings.md, in Markdown. */
 export function environmentTable(): string {
   const rows = Object.values<Setting>(SETTINGS).map((setting) => {
     const { env, commands, help } = setting;

@@ -1,6 +1,6 @@
 /**
- * The settings of the commands: one table, from which the flags, the help and the README's
- * environment table are made, and by which env.ts reads and checks them. Defaults have one home,
+ * The settings of the commands: one table, from which the flags, the help and the
+ * table in docs/settings.md are made, and by which env.ts reads and checks them. Defaults have one home,
  * the part that uses them.
  */
 import { DEFAULT_MAX_VALUE_BYTES } from './core/document.js';

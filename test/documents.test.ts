@@ -90,7 +90,7 @@ test('the runbook has each heading that alerts link to', () => {
 
 test('the documents name metrics that there are', () => {
   const known = new Set(
-    [...textOf('README.md').matchAll(/^\| `(tidemark_\w+)` \|/gm)].map(([, name]) => name),
+    [...textOf('docs/metrics.md').matchAll(/^\| `(tidemark_\w+)` \|/gm)].map(([, name]) => name),
   );
   const accounts = /^tidemark_(migrator|writer|reader|doctor|migrations)$/;
   for (const document of DOCUMENTS) {

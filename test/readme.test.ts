@@ -1,4 +1,4 @@
-/** What README.md says, held together with what is so: tables, example, who needs which rights. */
+/** What README.md and docs/ say, held together with what is so: tables, example, who needs which rights. */
 import { readFileSync } from 'node:fs';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -10,22 +10,32 @@ import { REDIS_URL_SHAPES } from '../src/redis/url.js';
 import { createDatabase, flavors, query, type TestDatabase } from './support/data-centers.js';
 import { SILENT } from './support/readers.js';
 
-const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+const textOf = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 
 /** The text between ``` marks that begins with `start`. */
-function codeBlock(language: string, start: string): string {
-  const blocks = README.split('```');
+function codeBlock(document: string, language: string, start: string): string {
+  const blocks = textOf(document).split('```');
   const found = blocks.find((block) => block.startsWith(`${language}\n${start}`));
   if (found === undefined) throw new Error(`Expected a block of ${language} with ${start}`);
   return found.slice(language.length + 1).trim();
 }
 
 test('lists the whole environment', () => {
-  expect(README).toContain(environmentTable());
+  expect(textOf('docs/settings.md')).toContain(environmentTable());
+});
+
+test('the settings that README shows are some of them', () => {
+  const [, section = ''] = textOf('README.md').split('\n## Settings\n');
+  const [table = ''] = section.split('\n## ');
+  const named = [...table.matchAll(/^\| (`[A-Z_`, ]+`) \|/gm)].flatMap(([, names = '']) =>
+    names.split(', '),
+  );
+  expect(named.length).toBeGreaterThan(5);
+  for (const name of named) expect(environmentTable()).toContain(`| ${name} |`);
 });
 
 test('shows each shape of a URL of Redis', () => {
-  expect(codeBlock('', 'redis://')).toBe(REDIS_URL_SHAPES.join('\n'));
+  expect(codeBlock('docs/settings.md', '', 'redis://')).toBe(REDIS_URL_SHAPES.join('\n'));
 });
 
 test('lists the metrics that there are, and no others', async () => {
@@ -38,11 +48,12 @@ test('lists the metrics that there are, and no others', async () => {
   const registries = [reader.metrics, writer.metrics, maintenance];
   const metrics = (await Promise.all(registries.map((one) => one.getMetricsAsJSON()))).flat();
   const rows = metrics.map(({ name, help }) => `| \`${name}\` | ${help.replace(/\.$/, '')} |`);
-  expect(README.match(/^\| `tidemark_.*\|$/gm)?.toSorted()).toEqual(rows.toSorted());
+  const shown = textOf('docs/metrics.md').match(/^\| `tidemark_.*\|$/gm);
+  expect(shown?.toSorted()).toEqual(rows.toSorted());
 });
 
 test('lists the code of each error, with its status', () => {
-  const rows = README.match(/^\| [45]\d\d \| .*\|$/gm) ?? [];
+  const rows = textOf('docs/http.md').match(/^\| [45]\d\d \| .*\|$/gm) ?? [];
   const classes = Object.values<unknown>(tidemark).filter(
     (one): one is new (argument: never) => TidemarkError =>
       typeof one === 'function' && one.prototype instanceof TidemarkError,
@@ -58,7 +69,7 @@ test('lists the code of each error, with its status', () => {
 
 test('shows the example that is checked and run here', () => {
   const example = readFileSync(new URL('readme-example.ts', import.meta.url), 'utf8');
-  expect(codeBlock('ts', "import { createReader } from 'tidemark'")).toBe(
+  expect(codeBlock('README.md', 'ts', "import { createReader } from 'tidemark'")).toBe(
     example.replace('../src/index.js', 'tidemark').trim(),
   );
   expect(example.trim().split('\n')).toHaveLength(12);

@@ -185,6 +185,6 @@ function placeOf({ name, stack = '' }: Error): string {
 }
 
 export function handleNotFound(_request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const detail = 'Expected a path of this service, got another. README.md lists them.';
+  const detail = 'Expected a path of this service, got another. docs/http.md lists them.';
   return sendProblem(reply, problem(404, 'no_such_route', detail));
 }

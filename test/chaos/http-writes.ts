@@ -140,12 +140,12 @@ async function answerOf(response: IncomingMessage): Promise<Answer> {
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) text += chunk;
   const status = response.statusCode ?? 0;
-  const body = JSON.parse(text) as { version?: number; code?: string }; // the README's shapes
+  const body = JSON.parse(text) as { version?: number; code?: string }; // the shapes of docs/http.md
   const version = body.version;
   return { status, version, etag: response.headers.etag, code: body.code };
 }
 
-/** What the README promises of each answer. */
+/** What docs/http.md promises of each answer. */
 function outcomeOf({ status, code }: Answer): WriteRecord['outcome'] {
   if (status < 300) return 'acked';
   if (status === 504 || code === 'internal') return 'unknown';

@@ -84,7 +84,7 @@ export class ReadApp implements ReaderPlace {
     if (url === undefined) return undefined;
     try {
       const { body } = await this.#get(`${url}/v1/status`, {}, STATUS_TIMEOUT_MS);
-      const status = JSON.parse(body.toString()) as { applied?: number }; // README: /v1/status
+      const status = JSON.parse(body.toString()) as { applied?: number }; // docs/http.md: /v1/status
       return status.applied;
     } catch {
       return undefined; // it does not say
@@ -162,7 +162,7 @@ function answerOf({ status, headers, body }: Answer): ReadRecord['answer'] {
   return {
     value: status === 404 ? null : markOf(body.toString()),
     asOf,
-    tier: headers['tidemark-tier'] as 'local' | 'redis' | 'mysql', // README: Tidemark-Tier
+    tier: headers['tidemark-tier'] as 'local' | 'redis' | 'mysql', // docs/http.md: Tidemark-Tier
     stale: headers['tidemark-stale'] === 'true',
   };
 }

@@ -1,5 +1,5 @@
 /**
- * All that looks into Redis, with no more rights than ops/ and README give: readers with hints, their
+ * All that looks into Redis, with no more rights than ops/ and docs/ give: readers with hints, their
  * roster, audits with repair, and the commands. On one server and on a cluster, whose nodes fail over
  * and whose slots move meanwhile. Nothing is refused (ACL LOG stays empty), and nothing is granted that
  * nobody uses (INFO commandstats). On MySQL they have the grants of migrations/.

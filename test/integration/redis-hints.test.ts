@@ -1,4 +1,4 @@
-/** Hints over each kind of Redis, by a user that has no more rights than README and ops/ list. */
+/** Hints over each kind of Redis, by a user that has no more rights than docs/ and ops/ list. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -71,11 +71,11 @@ describe.each(flavors)('tidemark track on %s', (flavor) => {
     );
   });
 
-  test('prints what README shows', async () => {
+  test('prints what docs/collections.md shows', async () => {
     const { a } = await freshDatabase(flavor);
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const document = await readFile(new URL('../../docs/collections.md', import.meta.url), 'utf8');
     const [, shown = ''] =
-      /^\$ tidemark track app_settings .*\n([^`]*(?:`[^`]+`[^`]*)*?)```/m.exec(readme) ?? [];
+      /^\$ tidemark track app_settings .*\n([^`]*(?:`[^`]+`[^`]*)*?)```/m.exec(document) ?? [];
     await query(a, 'CREATE TABLE app_settings (id INT PRIMARY KEY, name TEXT, value TEXT)');
     const out = await ownFolder();
     const wish = { table: 'app_settings', value: ['name', 'value'], collection: 'settings' };

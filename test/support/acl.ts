@@ -10,9 +10,9 @@ export async function rightsIn(file: string, password = 'secret'): Promise<strin
   return rights.map((word) => (word === '>secret' ? `>${password}` : word));
 }
 
-/** What README gives an account on top of ops/redis-readers.acl where REDIS_HINTS is on. */
+/** What docs/http.md gives an account on top of ops/redis-readers.acl where REDIS_HINTS is on. */
 export async function hintRights(): Promise<string[]> {
-  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-  const [rights = ''] = /&tidemark:[^`]*/.exec(readme) ?? [];
+  const document = await readFile(new URL('../../docs/http.md', import.meta.url), 'utf8');
+  const [rights = ''] = /&tidemark:[^`]*/.exec(document) ?? [];
   return rights.split(' ');
 }

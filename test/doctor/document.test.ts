@@ -1,4 +1,4 @@
-/** The README's example of the doctor's output is what it prints. */
+/** The example in docs/commands.md of the doctor's output is what it prints. */
 import { readFileSync } from 'node:fs';
 import pico from 'picocolors';
 import { expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { examine } from '../../src/doctor/finding.js';
 import { reportText } from '../../src/doctor/report.js';
 import { SOUND, TRACKED } from './sound-facts.js';
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const COMMANDS = readFileSync(new URL('../../docs/commands.md', import.meta.url), 'utf8');
 
 /** Replication has stopped, a trigger is gone, and the account of readers cannot see the triggers. */
 const BROKEN: Facts = {
@@ -41,7 +41,7 @@ const BROKEN: Facts = {
 
 test('shows lines that the doctor prints, in their order, and its last one', () => {
   const printed = reportText(examine(CHECKS, BROKEN), 92, pico.createColors(false));
-  const [, block = ''] = README.split('$ tidemark doctor; echo $?\n');
+  const [, block = ''] = COMMANDS.split('$ tidemark doctor; echo $?\n');
   const shown = block.split('\n```')[0]?.split('\n') ?? [];
   expect(shown.length).toBeGreaterThan(10);
   expect(shown.pop()).toBe('1'); // its exit code
