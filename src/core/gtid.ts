@@ -69,7 +69,7 @@ export class Carrier {
   #streams: ReadonlyMap<string, Stream> = new Map();
   #followed: string | undefined;
 
-  /** Takes in a later set; `news`: whether the polls since the earlier one brought something. */
+  /** Takes in a later set; `news`: whether the log has moved since the earlier one. */
   observe(set: GtidSet, news: boolean): void {
     const isFirst = this.#seen === undefined; // it shows where the streams are, and no move
     const streams = new Map<string, Stream>();

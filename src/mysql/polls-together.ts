@@ -9,14 +9,6 @@ import type { LogSnapshot } from '../core/position.js';
 
 export class PollsTogether {
   readonly #waiting = new Map<string, Promise<LogSnapshot>>();
-  #head = 0;
-  #beatAtMs = Number.NEGATIVE_INFINITY;
-  #news = 0;
-
-  /** Grows with each snapshot that shows a newer head or heartbeat than those before. */
-  get news(): number {
-    return this.#news;
-  }
 
   ask(
     version: number,
@@ -30,17 +22,9 @@ export class PollsTogether {
       setImmediate(resolve);
     }).then(async () => {
       this.#waiting.delete(what);
-      return this.#observe(await poll(version, limit));
+      return await poll(version, limit);
     });
     this.#waiting.set(what, asked);
     return asked;
-  }
-
-  #observe(snapshot: LogSnapshot): LogSnapshot {
-    const { head, beatAtMs } = snapshot;
-    if (head > this.#head || beatAtMs > this.#beatAtMs) this.#news += 1;
-    this.#head = Math.max(this.#head, head);
-    this.#beatAtMs = Math.max(this.#beatAtMs, beatAtMs);
-    return snapshot;
   }
 }

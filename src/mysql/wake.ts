@@ -1,13 +1,15 @@
 /**
  * Early wake: a connection of its own to MySQL-B, on which a statement blocks until the replica has
- * applied its next transaction, so that the poll that finds a change need not wait for its turn.
+ * applied its next transaction, and a second one, sent with it, looks at the log. So the poll that finds
+ * a change need not wait for its turn, and a transaction that has changed nothing costs no poll.
  *
  * Polls depend on nothing here. The poll loop keeps its interval and asks, between two turns, to be
  * called back early; a wait that is late, broken, refused or never answered calls nobody. After a
  * fault the next try comes after a second, then later and later.
- * Invariant: the set that tells what to wait for next was read before the poll that follows it, so
- * whatever that poll cannot have seen ends the next wait at once.
- * One wait is in flight at a time, for one poll interval at most; a turn does not interrupt it.
+ * Invariant: the set that tells what to wait for next was read before the look at the log, and that
+ * before the poll that follows: whatever either cannot have seen ends the next wait at once.
+ * One wait is in flight at a time, for one poll interval at most; a turn does not interrupt it. Nothing
+ * of the log is locked meanwhile, not even against DDL.
  */
 import {
   type Connection,
@@ -25,8 +27,6 @@ export interface GtidWakeOptions {
   readonly intervalMs: number;
   /** How much longer than the interval a wait may take before its connection is given up. */
   readonly graceMs: number;
-  /** Grows with each poll that brought something: changes, or a heartbeat. */
-  readonly news: () => number;
   /** Told once for all faults in a row. */
   readonly onFault: (reason: string) => void;
   /** Opens a connection; a test can take its place. */
@@ -42,7 +42,7 @@ interface Dialect {
   readonly hint: string;
 }
 
-// One statement waits and then reads what has been executed, in the order of the select list.
+// The first statement waits and then reads what has been executed, in the order of the select list.
 const MYSQL: Dialect = {
   parse: parseExecutedSet,
   position: 'SELECT @@global.gtid_executed AS executed, @@global.gtid_mode AS mode',
@@ -58,6 +58,8 @@ const MARIADB: Dialect = {
   hint: 'let MySQL-B replicate with master_use_gtid = slave_pos',
 };
 
+const LOOK = 'SELECT head, CAST(beat_at AS CHAR) AS beat_at FROM config_stream WHERE id = 1';
+
 const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_DELAY_MS = 10_000;
 const FIRST_RETRY_MS = 1_000;
@@ -69,26 +71,20 @@ interface Line {
   readonly dialect: Dialect;
 }
 
-/** The replica had applied something: which GTIDs it has executed, and how long that took to come. */
-interface Woken {
-  readonly set: GtidSet;
-  readonly waitedMs: number;
-  /** A turn has begun since. */
-  isDelivered: boolean;
-}
-
 export class GtidWake {
-  /** Wakes that brought something, and those that brought nothing. */
+  /** Transactions that moved the log (a change, a heartbeat), or some at once, and those that did not. */
   readonly wakes = { news: 0, nothing: 0 };
   readonly #options: GtidWakeOptions;
   readonly #carrier = new Carrier();
   readonly #spacing: Spacing;
   #line: Line | undefined;
   #executed: string | undefined;
+  /** Head and heartbeat, as the last look at the log found them. */
+  #seen: string | undefined;
   #onWake: (() => void) | undefined;
-  #woken: Woken | undefined;
+  /** The log has moved, and no turn has begun since. */
+  #isDue = false;
   #isWaiting = false;
-  #newsBefore = 0;
   #faults = 0;
   /** Of the one thing that is under way: a pause, a step that must not last for ever, a retry. */
   #timer: NodeJS.Timeout | undefined;
@@ -99,13 +95,12 @@ export class GtidWake {
     this.#spacing = new Spacing(options.intervalMs);
   }
 
-  /** A turn has ended: calls `onWake` once, when the replica applies something, or at once when it
-   * has done so since the turn began. */
+  /** A turn has ended: calls `onWake` once, when the log moves, or at once when it has done so since
+   * the turn began. */
   arm(onWake: () => void): void {
     if (this.#closed) return;
     this.#onWake = onWake;
-    if (this.#woken?.isDelivered) this.#judge(this.#woken);
-    if (this.#woken !== undefined) this.#deliver();
+    if (this.#isDue) this.#deliver();
     else if (!this.#isWaiting) void this.#wait();
   }
 
@@ -121,10 +116,10 @@ export class GtidWake {
     this.#hangUp();
   }
 
-  /** Waits until the replica has applied something, again and again between turns. */
+  /** Waits until the log has moved, again and again between turns. */
   async #wait(): Promise<void> {
     this.#isWaiting = true;
-    while (this.#woken === undefined && this.#onWake !== undefined) {
+    while (this.#onWake !== undefined) {
       try {
         await this.#pause(this.#spacing.pauseMs);
         await this.#waitOnce();
@@ -146,24 +141,31 @@ export class GtidWake {
       isNewLine || gtid === undefined
         ? [dialect.position, []]
         : [dialect.waitFor, [gtid, intervalMs / 1000]];
-    const asked = connection.execute<RowDataPacket[]>(sql, values);
-    const [[row]] = await this.#bounded(asked, intervalMs + graceMs);
+    const asked = connection.query<RowDataPacket[][]>(`${sql}; ${LOOK}`, values);
+    const [[[row] = [], [log] = []]] = await this.#bounded(asked, intervalMs + graceMs);
+    if (this.#closed) return;
     const executed: unknown = row?.executed;
     if (typeof executed !== 'string' || executed === '' || row?.mode?.startsWith('OFF')) {
       throw new Error(`MySQL-B names no transactions: ${dialect.hint}`);
     }
-    if (this.#closed) return;
     const waitedMs = performance.now() - startedAtMs;
     const hasMoved = executed !== this.#executed || row?.late === 0;
     const hasWaited = sql === dialect.waitFor;
     if (hasWaited && !hasMoved && waitedMs < intervalMs / 2) {
       throw new Error('MySQL-B does not wait for transactions');
     }
+    const set = dialect.parse(executed);
     if (hasWaited) this.#faults = 0;
-    if (!hasMoved) return this.#spacing.ended(false, waitedMs);
-    this.#woken = { set: dialect.parse(executed), waitedMs, isDelivered: false };
-    this.#executed = executed;
-    this.#deliver();
+    const seen = `${log?.head} ${log?.beat_at}`;
+    const hasNews = seen !== this.#seen;
+    this.#seen = seen;
+    this.#spacing.ended(hasNews, waitedMs);
+    if (hasMoved) {
+      this.#executed = executed;
+      this.#carrier.observe(set, hasNews);
+      if (hasWaited) this.wakes[hasNews ? 'news' : 'nothing'] += 1;
+    }
+    if (hasNews) this.#deliver();
   }
 
   async #connect(): Promise<Line> {
@@ -171,6 +173,7 @@ export class GtidWake {
     const connection = await connect({
       ...options,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      multipleStatements: true,
       enableKeepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
     });
@@ -189,21 +192,9 @@ export class GtidWake {
 
   #deliver(): void {
     const onWake = this.#onWake;
-    if (this.#woken === undefined || onWake === undefined) return;
-    this.#woken.isDelivered = true;
+    this.#isDue = onWake === undefined;
     this.#onWake = undefined;
-    onWake();
-  }
-
-  /** After the turn that a wake has led to. */
-  #judge({ set, waitedMs }: Woken): void {
-    const news = this.#options.news();
-    const hasNews = news > this.#newsBefore;
-    this.#newsBefore = news;
-    this.wakes[hasNews ? 'news' : 'nothing'] += 1;
-    this.#carrier.observe(set, hasNews);
-    this.#spacing.ended(hasNews, waitedMs);
-    this.#woken = undefined;
+    onWake?.();
   }
 
   /** @returns how long to let MySQL-B alone, in ms */

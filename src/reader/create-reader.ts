@@ -132,7 +132,7 @@ export function createReader(options: CreateReaderOptions): Reader {
       : asCollection(described);
   const opened = open(options, settings);
   const parts = partsOf(collection, settings, opened);
-  const wake = wakeOf(opened, settings, () => parts.reconciler.news);
+  const wake = wakeOf(opened, settings);
   const redisHints = redisHintsOf(collection, settings, opened);
   return new Reader({
     ...parts,
@@ -163,7 +163,7 @@ export function createReaders(options: CreateReadersOptions): Readers {
   const opened = open(options, all);
   const polls = new PollsTogether();
   const loads = mysqlLoads(all.mysqlConnections);
-  const wake = wakeOf(opened, all, () => polls.news);
+  const wake = wakeOf(opened, all);
   const turns = new TurnsTogether(wake);
   const readers = new Map<string, Reader>();
   for (const [index, collection] of collections.entries()) {
@@ -306,17 +306,12 @@ function redisHintsOf({ table }: Collection, settings: ReaderSettings, opened: O
     : new RedisHints({ client, prefix, table, onFault });
 }
 
-function wakeOf(
-  { pool, logger }: Opened,
-  settings: ReaderSettings,
-  news: () => number,
-): GtidWake | undefined {
+function wakeOf({ pool, logger }: Opened, settings: ReaderSettings): GtidWake | undefined {
   if (settings.earlyWake === 'off') return undefined;
   return new GtidWake({
     connection: connectionOptionsOf(pool),
     intervalMs: settings.pollIntervalMs,
     graceMs: settings.readTimeoutMs,
-    news,
     onFault: (reason) =>
       logger.info({ reason }, 'no early wake for now; MySQL-B is polled at its interval'),
   });

@@ -80,7 +80,7 @@ export class ReaderMetrics {
     this.#total('tidemark_polls_total', 'Polls of MySQL-B.', () => this.polls);
     new Counter({
       name: 'tidemark_early_wakes_total',
-      help: 'Polls begun early because MySQL-B had applied a transaction, by what they found.',
+      help: 'Waits that a transaction on MySQL-B has ended, by whether it brought news, and so a poll.',
       labelNames: ['found'],
       registers,
       collect() {

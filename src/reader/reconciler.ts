@@ -70,7 +70,6 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   #started = false;
   #startHead = 0;
   #head = 0;
-  #news = 0;
   #freshness: Freshness | undefined;
   #newestBeatAtMs = Number.NEGATIVE_INFINITY;
   /** A snapshot's beat that counts once the instance has caught up with its head. */
@@ -107,11 +106,6 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** The newest head seen on MySQL-B. */
   get head(): number {
     return this.#head;
-  }
-
-  /** Grows with each turn that saw a newer head or heartbeat than those before. */
-  get news(): number {
-    return this.#news;
   }
 
   /** Data center A's clock at the newest heartbeat seen, ms since the epoch; -Infinity before. */
@@ -175,7 +169,6 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
       this.#readMarks(),
     ]);
     const { snapshot } = polled;
-    if (snapshot.head > this.#head || snapshot.beatAtMs > this.#newestBeatAtMs) this.#news += 1;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
     if (verdict.kind === 'behind') return this.#waitOrRegress(snapshot);

@@ -137,19 +137,16 @@ describe.each(flavors)('early wake on %s', (flavor) => {
     });
     await until('a busy database', () => writes > 100);
     const polls = await metricOf(reader, 'tidemark_polls_total');
-    const [startedAtMs, writesBefore] = [performance.now(), writes];
+    const writesBefore = writes;
     for (let value = 1; value <= 5; value++) {
       await expectWoken(reader, `"busy ${value}"`);
       const enough = writesBefore + value * 150;
       await until('more unrelated writes', () => writes > enough);
     }
-    const seconds = (performance.now() - startedAtMs) / 1000;
     const polled = (await metricOf(reader, 'tidemark_polls_total')) - polls;
     isBusy = false;
     await others;
-    // After each change a few in quick succession (8, 16 ms), then one each 32 ms or later.
-    expect(polled).toBeLessThanOrEqual(5 * 5 + seconds * 35);
-    expect(polled).toBeLessThan((writes - writesBefore) / 3);
+    expect(polled).toBeLessThanOrEqual(5 * 4); // none for what changes nothing
     expect(await metricOf(reader, 'tidemark_early_wakes_total', 'nothing')).toBeGreaterThan(0);
   });
 

@@ -21,6 +21,8 @@ afterEach(() => {
 class FakeReplica {
   executed = `${A}:1-5`;
   mode = 'ON';
+  /** Of the log. */
+  head = 1;
   /** Each GTID that was waited for. */
   readonly waits: string[] = [];
   connections = 0;
@@ -29,10 +31,16 @@ class FakeReplica {
   onWait: (() => Promise<object>) | undefined;
   #end: ((row: object) => void) | undefined;
 
-  /** The transaction that somebody waits for, or another one. */
+  /** The transaction that somebody waits for, or another one, which leaves the log as it is. */
   apply(executed: string): void {
     this.executed = executed;
     this.#end?.({ late: 0, executed });
+  }
+
+  /** One that the log shows. */
+  change(executed: string): void {
+    this.head += 1;
+    this.apply(executed);
   }
 
   async connect(): Promise<Connection> {
@@ -42,16 +50,17 @@ class FakeReplica {
       destroy: () => {
         this.destroyed += 1;
       },
-      query: async (sql: string) => [sql.includes('VERSION') ? [{ version: '8.4.0' }] : []],
-      execute: async (sql: string, [gtid, seconds]: [string, number]) => [
-        [sql.includes('WAIT') ? await this.#wait(gtid, seconds) : this.#position()],
+      query: async (sql: string, [gtid = '', seconds = 0]: [string?, number?] = []) => [
+        sql.includes('VERSION') ? [{ version: '8.4.0' }] : await this.#answer(sql, gtid, seconds),
       ],
     };
     return fake as unknown as Connection; // all that the wake calls
   }
 
-  #position(): object {
-    return { executed: this.executed, mode: this.mode };
+  async #answer(sql: string, gtid: string, seconds: number): Promise<object> {
+    const position = { executed: this.executed, mode: this.mode };
+    const first = sql.includes('WAIT') ? await this.#wait(gtid, seconds) : position;
+    return [[first], [{ head: this.head, beat_at: '' }]]; // looked at after the wait
   }
 
   #wait(gtid: string, seconds: number): Promise<object> {
@@ -68,15 +77,13 @@ class FakeReplica {
   }
 }
 
-/** A loop whose turns bring news when `source.news` has grown, woken by `replica`. */
+/** A loop that is woken by `replica`. */
 async function start(replica: FakeReplica) {
-  const source = { news: 0 };
   const faults: string[] = [];
   const wake = new GtidWake({
     connection: {},
     intervalMs: INTERVAL_MS,
     graceMs: GRACE_MS,
-    news: () => source.news,
     onFault: (reason) => faults.push(reason),
     connect: () => replica.connect(),
   });
@@ -94,21 +101,32 @@ async function start(replica: FakeReplica) {
     wake.close();
     await loop.stop();
   };
-  return { source, faults, wake, turn, stop };
+  return { faults, wake, turn, stop };
 }
 
 describe('the early wake', () => {
   test('ends the pause when the next transaction has been applied', async () => {
     const replica = new FakeReplica();
-    const { source, turn, wake, stop } = await start(replica);
+    const { turn, wake, stop } = await start(replica);
     expect(replica.waits).toEqual([`${A}:6`]);
     turn.mockClear();
-    source.news = 1;
-    replica.apply(`${A}:1-6`);
+    replica.change(`${A}:1-6`);
     await vi.advanceTimersByTimeAsync(0);
     expect(turn).toHaveBeenCalledTimes(1);
     expect(replica.waits).toEqual([`${A}:6`, `${A}:7`]);
-    expect(wake.wakes.news).toBe(1);
+    expect(wake.wakes).toEqual({ news: 1, nothing: 0 });
+    await stop();
+  });
+
+  test('ends none for a transaction that leaves the log as it is', async () => {
+    const replica = new FakeReplica();
+    const { turn, wake, stop } = await start(replica);
+    turn.mockClear();
+    replica.apply(`${A}:1-6`);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(turn).not.toHaveBeenCalled();
+    expect(replica.waits).toEqual([`${A}:6`, `${A}:7`]);
+    expect(wake.wakes).toEqual({ news: 0, nothing: 1 });
     await stop();
   });
 
@@ -125,13 +143,13 @@ describe('the early wake', () => {
 
   test('follows a new source after one interval', async () => {
     const replica = new FakeReplica();
-    const { source, turn, stop } = await start(replica);
-    source.news = 1;
+    const { turn, stop } = await start(replica);
+    replica.head += 1;
     replica.executed = `${A}:1-5,${B}:1`; // nobody waits for that
     await vi.advanceTimersByTimeAsync(INTERVAL_MS);
     expect(replica.waits.at(-1)).toBe(`${B}:2`);
     turn.mockClear();
-    replica.apply(`${A}:1-5,${B}:1-2`);
+    replica.change(`${A}:1-5,${B}:1-2`);
     await vi.advanceTimersByTimeAsync(0);
     expect(turn).toHaveBeenCalledTimes(1);
     await stop();
@@ -142,7 +160,7 @@ describe('the early wake', () => {
     const { turn, stop } = await start(replica);
     turn.mockClear();
     turn.mockImplementationOnce(async () => {
-      replica.apply(`${A}:1-6`);
+      replica.change(`${A}:1-6`);
       await new Promise((resolve) => setTimeout(resolve, 10));
       return false;
     });
@@ -153,20 +171,17 @@ describe('the early wake', () => {
 
   test('comes less and less often while it brings nothing, and often again with news', async () => {
     const replica = new FakeReplica();
-    const { source, turn, stop } = await start(replica);
-    let number = 5;
-    replica.onWait = async () => {
-      number += 1;
-      return { late: 0, executed: `${A}:1-${number}` };
-    };
+    const { turn, stop } = await start(replica);
+    turn.mockClear();
     const startedAtMs: number[] = [];
-    turn.mockImplementation(async () => {
+    replica.onWait = async () => {
       startedAtMs.push(performance.now());
-      if (startedAtMs.length === 20) source.news = 1;
-      return false;
-    });
+      if (startedAtMs.length === 20) replica.head += 1;
+      return { late: 0, executed: `${A}:1-${startedAtMs.length + 5}` };
+    };
     replica.apply(`${A}:1-5`);
     await vi.advanceTimersByTimeAsync(2_000);
+    expect(turn).toHaveBeenCalledTimes(2); // the one with news, and one at the interval
     const pausesMs = startedAtMs.slice(1).map((atMs, index) => atMs - (startedAtMs[index] ?? 0));
     expect(pausesMs.slice(10, 24)).toEqual([...Array(9).fill(32), 0, 8, 16, 32, 32]);
     await stop();
@@ -217,7 +232,7 @@ describe('the early wake', () => {
     await lose();
     expect(faults).toEqual(['lost', 'lost']);
     turn.mockClear();
-    replica.apply(`${A}:1-99`);
+    replica.change(`${A}:1-99`);
     await vi.advanceTimersByTimeAsync(0);
     expect(turn).toHaveBeenCalledTimes(1);
     await stop();
@@ -232,7 +247,7 @@ describe('the early wake', () => {
     await vi.advanceTimersByTimeAsync(INTERVAL_MS); // the first failure
     turn.mockClear();
     for (let number = 6; number < 86; number++) {
-      replica.apply(`${A}:1-${number}`);
+      replica.change(`${A}:1-${number}`);
       await vi.advanceTimersByTimeAsync(100);
     }
     expect(turn.mock.calls.length).toBeLessThanOrEqual(5); // after 1, 2, 2, 2 s

@@ -125,16 +125,4 @@ describe('polls together', () => {
     ]);
     expect((await polls.ask(1, 9, async () => snapshot(3))).head).toBe(3);
   });
-
-  test('count as news what shows a newer head or heartbeat', async () => {
-    const polls = new PollsTogether();
-    const see = (seen: LogSnapshot) => polls.ask(1, 9, async () => seen);
-    await see(snapshot(5, 1));
-    expect(polls.news).toBe(1);
-    await see(snapshot(5, 1));
-    expect(polls.news).toBe(1);
-    await see(snapshot(5, 2));
-    await see(snapshot(6, 2));
-    expect(polls.news).toBe(3);
-  });
 });
