@@ -17,6 +17,9 @@ export interface LogRow {
   readonly changedAt: string;
 }
 
+/** What a row of the log names. */
+export type Change = Pick<LogRow, 'table' | 'key'>;
+
 /** What one `poll` statement saw: the head, the heartbeat, and rows in order of version. */
 export interface LogSnapshot {
   readonly head: number;

@@ -19,6 +19,7 @@ import {
 } from 'mysql2/promise';
 import { backoffMs } from '../core/backoff.js';
 import { Carrier, type GtidSet, parseExecutedSet, parseSlavePosition } from '../core/gtid.js';
+import type { Change } from '../core/position.js';
 import { Spacing } from '../core/spacing.js';
 import { mysqlCodeOf } from './fault.js';
 
@@ -58,7 +59,8 @@ const MARIADB: Dialect = {
   hint: 'let MySQL-B replicate with master_use_gtid = slave_pos',
 };
 
-const LOOK = 'SELECT head, CAST(beat_at AS CHAR) AS beat_at FROM config_stream WHERE id = 1';
+const LOOK = `SELECT s.head, CAST(s.beat_at AS CHAR) AS beat_at, c.table_name, c.row_key
+  FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`;
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_DELAY_MS = 10_000;
@@ -80,8 +82,8 @@ export class GtidWake {
   #line: Line | undefined;
   #executed: string | undefined;
   /** Head and heartbeat, as the last look at the log found them. */
-  #seen: string | undefined;
-  #onWake: (() => void) | undefined;
+  #seen = { head: Number.NaN, beatAt: '' };
+  #onWake: ((newest?: Change) => void) | undefined;
   /** The log has moved, and no turn has begun since. */
   #isDue = false;
   #isWaiting = false;
@@ -95,9 +97,9 @@ export class GtidWake {
     this.#spacing = new Spacing(options.intervalMs);
   }
 
-  /** A turn has ended: calls `onWake` once, when the log moves, or at once when it has done so since
-   * the turn began. */
-  arm(onWake: () => void): void {
+  /** A turn has ended: calls `onWake` once, when the log moves, with the change that is its head then;
+   * or at once, without, when it has done so since the turn began. */
+  arm(onWake: (newest?: Change) => void): void {
     if (this.#closed) return;
     this.#onWake = onWake;
     if (this.#isDue) this.#deliver();
@@ -156,16 +158,17 @@ export class GtidWake {
     }
     const set = dialect.parse(executed);
     if (hasWaited) this.#faults = 0;
-    const seen = `${log?.head} ${log?.beat_at}`;
-    const hasNews = seen !== this.#seen;
-    this.#seen = seen;
+    const { head, beatAt } = this.#seen;
+    this.#seen = { head: Number(log?.head), beatAt: String(log?.beat_at) };
+    const hasChange = this.#seen.head !== head;
+    const hasNews = hasChange || this.#seen.beatAt !== beatAt;
     this.#spacing.ended(hasNews, waitedMs);
     if (hasMoved) {
       this.#executed = executed;
       this.#carrier.observe(set, hasNews);
       if (hasWaited) this.wakes[hasNews ? 'news' : 'nothing'] += 1;
     }
-    if (hasNews) this.#deliver();
+    if (hasNews) this.#deliver(hasChange ? changeIn(log) : undefined);
   }
 
   async #connect(): Promise<Line> {
@@ -190,11 +193,11 @@ export class GtidWake {
     }
   }
 
-  #deliver(): void {
+  #deliver(newest?: Change): void {
     const onWake = this.#onWake;
     this.#isDue = onWake === undefined;
     this.#onWake = undefined;
-    onWake?.();
+    onWake?.(newest);
   }
 
   /** @returns how long to let MySQL-B alone, in ms */
@@ -229,6 +232,12 @@ export class GtidWake {
       this.#timer = timer;
     });
   }
+}
+
+/** Undefined when the log has been pruned up to its head. */
+function changeIn(row: RowDataPacket | undefined): Change | undefined {
+  if (typeof row?.row_key !== 'string') return undefined;
+  return { table: String(row.table_name), key: row.row_key };
 }
 
 async function isMariadbOn(connection: Connection): Promise<boolean> {

@@ -5,14 +5,16 @@
  * While someone waits, turns come quickly at first and then more and more slowly up to the poll
  * interval, so that an early answer is early and a wait in vain costs little. However many come, a
  * turn follows the one before after 4 ms at the soonest, and a failing MySQL-B is given its rest.
- * A `wake` may end a pause before its time; the interval holds whatever becomes of it.
+ * A `wake` may end a pause before its time, and name the newest change; the interval holds whatever
+ * becomes of it.
  */
 import { backoffMs, jittered } from '../core/backoff.js';
+import type { Change } from '../core/position.js';
 import { AccessDeniedError, NotRunningError, SchemaError, UnavailableError } from '../errors.js';
 
 export interface PollLoopOptions {
-  /** One turn; true when there is more to do at once. */
-  readonly turn: () => Promise<boolean>;
+  /** One turn; true when there is more to do at once. `newest`: what a wake has named. */
+  readonly turn: (newest?: Change) => Promise<boolean>;
   readonly intervalMs: number;
   /** In [0, 1). */
   readonly random: () => number;
@@ -23,8 +25,9 @@ export interface PollLoopOptions {
 
 /** What can end the pause between two turns early. */
 export interface Wake {
-  /** A pause begins: calls `onWake` at most once, when the next turn may bring something. */
-  arm(onWake: () => void): void;
+  /** A pause begins: calls `onWake` at most once, when the next turn may bring something; with the
+   * newest change, if that is why. */
+  arm(onWake: (newest?: Change) => void): void;
   /** The pause has ended. */
   disarm(): void;
 }
@@ -115,10 +118,11 @@ export class PollLoop {
 
   async #run(onFirst: () => void, onHopeless: (error: unknown) => void): Promise<void> {
     let begun = false;
+    let newest: Change | undefined;
     while (!this.#stopping) {
       let more = false;
       try {
-        more = await this.#options.turn();
+        more = await this.#options.turn(newest);
         this.#failures = 0;
         if (!begun) onFirst();
         begun = true;
@@ -131,21 +135,22 @@ export class PollLoop {
         }
       }
       for (const waiter of this.#waiters) if (waiter.holds()) waiter.settle(true);
-      if (!more && !this.#stopping) await this.#pause();
+      newest = more || this.#stopping ? undefined : await this.#pause();
     }
     for (const waiter of this.#waiters) waiter.settle(false);
     if (!begun)
       onHopeless(new NotRunningError('Expected a reader that runs, got one that stopped.'));
   }
 
-  #pause(): Promise<void> {
+  /** @returns the newest change, when a wake has named it */
+  #pause(): Promise<Change | undefined> {
     return new Promise((resolve) => {
       const { wake } = this.#options;
-      const end = () => {
+      const end = (newest?: Change) => {
         clearTimeout(timer);
         clearTimeout(rest);
         wake?.disarm();
-        resolve();
+        resolve(newest);
       };
       const timer = setTimeout(end, this.#delayMs());
       let isRested = false;

@@ -1,13 +1,20 @@
 /**
  * Reads the next page from MySQL-B while the one before it is on its way into Redis, and the log of the
- * page after that while values are loaded, so that a reader that is far behind keeps both busy.
+ * page after that while values are loaded, so that a reader that is far behind keeps both busy. For one
+ * that is not, it asks for the value of the newest change, which an early wake has named, with the poll.
  *
  * Invariant: what was read ahead is what the next turn would have read, a little earlier: it is used
  * by that turn only, and only if it begins at the very position from which it was read.
  */
-import { decide, type LogSnapshot, type Page, type Position } from '../core/position.js';
+import {
+  type Change,
+  decide,
+  type LogSnapshot,
+  type Page,
+  type Position,
+} from '../core/position.js';
 import type { ChangeLog } from '../mysql/log.js';
-import type { LoadedPage, PageLoader } from './page-loader.js';
+import type { Guess, LoadedPage, PageLoader } from './page-loader.js';
 
 /** What MySQL-B showed, and when it was asked, by the monotonic clock. */
 export interface Polled {
@@ -26,6 +33,8 @@ export class ReadAhead {
   /** For the next turn, and of the turn that is under way. */
   #next: Ahead | undefined;
   #now: Ahead | undefined;
+  /** The value that the page of this turn may be about. */
+  #guess: Guess | undefined;
   /** The log from the end of the page that is being loaded. */
   #further: Pick<Ahead, 'from' | 'polled'> | undefined;
 
@@ -36,16 +45,21 @@ export class ReadAhead {
     private readonly monotonicMs: () => number,
   ) {}
 
-  /** A turn begins: the snapshot that was read ahead from there, or one of now. */
-  poll(from: Position): Promise<Polled> {
+  /** A turn begins: the snapshot that was read ahead from there, or one of now. `newest`: a change that
+   * may be the only one. */
+  poll(from: Position, newest?: Change): Promise<Polled> {
     this.#now = this.#next?.from === from ? this.#next : undefined;
     this.#next = undefined;
-    return this.#now?.polled ?? this.#poll(from);
+    this.#guess = undefined;
+    if (this.#now !== undefined) return this.#now.polled;
+    const polled = this.#poll(from);
+    if (newest !== undefined) this.#guess = this.pages.guess(newest);
+    return polled;
   }
 
   /** The values of a page of that snapshot. */
   async load(page: Page): Promise<LoadedPage> {
-    const loaded = await this.#now?.loaded;
+    const loaded = (await this.#now?.loaded) ?? (await this.#guess?.(page));
     this.#now = undefined;
     return loaded ?? this.pages.load(page);
   }
@@ -80,5 +94,6 @@ export class ReadAhead {
     this.#further = undefined;
     this.#next = undefined;
     this.#now = undefined;
+    this.#guess = undefined;
   }
 }

@@ -103,9 +103,9 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#metrics = new ReaderMetrics(parts);
     this.#logging = new ReaderLogging(parts);
     this.#loop = new PollLoop({
-      turn: () => {
+      turn: (newest) => {
         this.#metrics.polls += 1;
-        return parts.reconciler.turn();
+        return parts.reconciler.turn(newest);
       },
       intervalMs: parts.pollIntervalMs,
       random: parts.random,

@@ -14,6 +14,7 @@ import { EventEmitter } from 'node:events';
 import type { Entry } from '../core/entry.js';
 import { ageMs, type Freshness, type Now, observeBeat } from '../core/freshness.js';
 import {
+  type Change,
   decide,
   type LogSnapshot,
   type Page,
@@ -152,20 +153,23 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   }
 
   /** One turn. True when there is more to do at once.
+   * @param newest a change that may be the only one since the last turn
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
-  async turn(): Promise<boolean> {
+  async turn(newest?: Change): Promise<boolean> {
     try {
-      return this.#started ? await this.#turn() : await this.#rebase('start');
+      return this.#started ? await this.#turn(newest) : await this.#rebase('start');
     } catch (error) {
       this.#ahead.forget(); // the next turn is not at once
       throw error;
     }
   }
 
-  async #turn(): Promise<boolean> {
+  async #turn(newest: Change | undefined): Promise<boolean> {
     const from = this.#local.applied;
+    // To be evicted, it need not be loaded once more by each reader.
+    const wanted = this.#options.onChange === 'refresh' ? newest : undefined;
     const [polled, stored] = await Promise.all([
-      this.#timed(this.#ahead.poll(from)),
+      this.#timed(this.#ahead.poll(from, wanted)),
       this.#readMarks(),
     ]);
     const { snapshot } = polled;

@@ -5,11 +5,12 @@
  * Invariant: a wake is missed by nobody. Who was in a turn that began before it takes another one at
  * once. A reader that fails rests as it likes, and keeps none of the others.
  */
+import type { Change } from '../core/position.js';
 import type { Wake } from './poll-loop.js';
 
 export class TurnsTogether {
   readonly #wake: Wake | undefined;
-  readonly #pausing = new Map<Member, () => void>();
+  readonly #pausing = new Map<Member, (newest?: Change) => void>();
   /** How often the wake has come. */
   #wakes = 0;
 
@@ -27,11 +28,11 @@ export class TurnsTogether {
     return this.#wakes;
   }
 
-  paused(member: Member, onWake: () => void): void {
+  paused(member: Member, onWake: (newest?: Change) => void): void {
     this.#pausing.set(member, onWake);
-    this.#wake?.arm(() => {
+    this.#wake?.arm((newest) => {
       this.#wakes += 1;
-      this.#endPauses();
+      this.#endPauses(newest);
     });
   }
 
@@ -41,9 +42,9 @@ export class TurnsTogether {
     this.#endPauses();
   }
 
-  #endPauses(): void {
+  #endPauses(newest?: Change): void {
     for (const [member, onWake] of [...this.#pausing]) {
-      if (this.#pausing.delete(member)) onWake();
+      if (this.#pausing.delete(member)) onWake(newest);
     }
   }
 }
@@ -57,7 +58,7 @@ class Member implements Wake {
     this.#all = all;
   }
 
-  arm(onWake: () => void): void {
+  arm(onWake: (newest?: Change) => void): void {
     if (this.#wakesSeen < this.#all.wakes) onWake();
     else this.#all.paused(this, onWake);
   }

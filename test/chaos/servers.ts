@@ -76,7 +76,14 @@ export class Servers {
   }
 
   async startReplication(replica: Database): Promise<void> {
-    await replica.query(this.#kind.startReplication, [], '');
+    try {
+      await replica.query(this.#kind.startReplication, [], '');
+    } catch (error) {
+      // A MariaDB that was killed may find its notes of replication broken. Its GTIDs say where it is.
+      if (!String(error).includes('Could not initialize master info')) throw error;
+      await replica.query('RESET SLAVE', [], '');
+      await this.#follow(replica);
+    }
   }
 
   /** How B's replication stands, by the server's own words, without those that quote rows. */
@@ -165,14 +172,14 @@ export class Servers {
 
   /** B through the link, the standby directly. */
   async followA(): Promise<void> {
-    const { host, port } = this.a.endpoint;
-    const source = { ...this.a.endpoint, password: this.replicationPassword };
-    await this.standby.connected((connection) =>
-      this.#kind.follow(connection, { ...source, host, port }),
-    );
-    await this.b.connected((connection) =>
-      this.#kind.follow(connection, { ...source, host, port: this.link.port }),
-    );
+    await this.#follow(this.standby);
+    await this.#follow(this.b);
+  }
+
+  async #follow(replica: Database): Promise<void> {
+    const { port } = replica === this.b ? this.link : this.a.endpoint;
+    const source = { ...this.a.endpoint, port, password: this.replicationPassword };
+    await replica.connected((connection) => this.#kind.follow(connection, source));
   }
 
   async kill(): Promise<void> {

@@ -213,4 +213,18 @@ export const readerMutants: readonly Mutant[] = [
     guarantees: STALENESS,
     budget,
   },
+  {
+    name: 'guess-of-another-history',
+    wrong: 'a value that was asked for with the poll may be of another history than the page',
+    file: 'src/reader/page-loader.ts',
+    find: 'at?.version === page.to.version && at.fingerprint === page.to.fingerprint;',
+    replace: 'at?.version === page.to.version;',
+    guarantees: ['has it asked for again when it was read in another history'],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/read-ahead.test.ts',
+      only: 'has it asked for again when it was read in another history',
+      seconds: 60,
+    },
+  },
 ];

@@ -1,6 +1,13 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Entry } from '../../src/core/entry.js';
-import { decide, type LogSnapshot, type Position } from '../../src/core/position.js';
+import {
+  type Change,
+  decide,
+  type LogRow,
+  type LogSnapshot,
+  type Position,
+  positionOf,
+} from '../../src/core/position.js';
 import type { ChangeLog } from '../../src/mysql/log.js';
 import { PageLoader } from '../../src/reader/page-loader.js';
 import { ReadAhead } from '../../src/reader/read-ahead.js';
@@ -24,10 +31,13 @@ function shown(version: number): LogSnapshot {
 }
 
 let nowMs = 0;
+/** Where values are read. */
+let at: Position;
 
 beforeEach(() => {
   asked = [];
   fault = undefined;
+  at = { version: HEAD, fingerprint: '' };
   const log: Pick<ChangeLog, 'poll' | 'fetchSmall'> = {
     poll: async (version) => {
       asked.push(`poll from ${version}`);
@@ -36,7 +46,6 @@ beforeEach(() => {
     },
     fetchSmall: async (keys) => {
       asked.push(`fetch ${keys.length}`);
-      const at = { version: HEAD, fingerprint: '' };
       return { kind: 'small', entries: new Map(keys.map((key) => [key, new Entry(at, 0, null)])) };
     },
   };
@@ -49,8 +58,8 @@ beforeEach(() => {
 });
 
 /** What a turn does with its snapshot. */
-async function turn(from: Position): Promise<number> {
-  const verdict = decide(from, (await ahead.poll(from)).snapshot);
+async function turn(from: Position, newest?: Change): Promise<number> {
+  const verdict = decide(from, (await ahead.poll(from, newest)).snapshot);
   if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
   return (await ahead.load(verdict.page)).entries.size;
 }
@@ -121,4 +130,48 @@ test('the log after a page is read while its values are loaded, once', async () 
   ahead.go(page.to);
   await ahead.poll(page.to);
   expect(asked.filter((what) => what === 'poll from 5')).toHaveLength(1);
+});
+
+describe('a change that a wake has named', () => {
+  const BEFORE: Position = { version: HEAD - 1, fingerprint: '' };
+  const NEWEST: Change = { table: 'configs', key: `k${HEAD}` };
+  const END = positionOf(shown(HEAD - 1).rows[0] as LogRow); // the one after BEFORE
+
+  test('has its value asked for with the poll, which is all of the page', async () => {
+    at = END;
+    expect(await turn(BEFORE, NEWEST)).toBe(1);
+    expect(asked).toEqual(['poll from 8', 'fetch 1']);
+  });
+
+  test.each([
+    ['earlier', { version: HEAD - 1, fingerprint: '' }],
+    ['in another history', { ...END, fingerprint: 'another' }],
+    ['later, where nobody knows the history', { version: HEAD + 1, fingerprint: 'any' }],
+  ])('has it asked for again when it was read %s', async (_, elsewhere) => {
+    at = elsewhere;
+    await turn(BEFORE, NEWEST).catch(() => undefined); // the earlier one is no answer to the page
+    expect(asked).toEqual(['poll from 8', 'fetch 1', 'fetch 1']);
+  });
+
+  test('is none of the page: what the page names is asked for', async () => {
+    at = END;
+    expect(await turn(BEFORE, { table: 'configs', key: 'another' })).toBe(1);
+    expect(await turn(FIRST, NEWEST)).toBe(HEAD - FIRST.version);
+    expect(asked.filter((what) => what.startsWith('fetch'))).toEqual([
+      ...['fetch 1', 'fetch 1'],
+      ...['fetch 1', `fetch ${HEAD - FIRST.version}`],
+    ]);
+  });
+
+  test('of another table is not asked for', async () => {
+    at = END;
+    await turn(BEFORE, { ...NEWEST, table: 'others' });
+    expect(asked).toEqual(['poll from 8', 'fetch 1']); // the page's own
+  });
+
+  test('is not asked for when the page has been read ahead', async () => {
+    ahead.go(FIRST);
+    await turn(FIRST, NEWEST);
+    expect(asked).toEqual(['poll from 3', `fetch ${HEAD - FIRST.version}`]);
+  });
 });

@@ -1,7 +1,7 @@
 /** One instance of the real reader over the simulated servers, and the checks of what it answers. */
 
 import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
-import type { Position } from '../../src/core/position.js';
+import type { Change, Position } from '../../src/core/position.js';
 import type { Reading, ReadOptions } from '../../src/core/reading.js';
 import { NotFreshError } from '../../src/errors.js';
 import { type Flight, LocalTier, type LocalTierOptions } from '../../src/local/tier.js';
@@ -287,6 +287,14 @@ export class Instance implements Asked {
     throw new Violation('available', `${this.name} cannot read ${keys}, ${what}: ${error}`);
   }
 
+  /** What an early wake names as the newest change, now and then: it was so a moment ago. */
+  #named(): Change | undefined {
+    const { b, scheduler, setting } = this.#world;
+    if (!setting.isWoken || scheduler.pick(3) === 0) return undefined;
+    const key = b.history.keyAt(b.head - scheduler.pick(2));
+    return key === undefined ? undefined : { table: TABLE, key };
+  }
+
   #watch(): void {
     const { clock } = this.#world;
     const reconciler = this.#reconciler;
@@ -294,7 +302,7 @@ export class Instance implements Asked {
     reconciler.turn = async () => {
       const startedMs = clock.nowMs;
       const epoch = this.#world.b.epoch;
-      const more = await turn();
+      const more = await turn(this.#named());
       if (epoch === this.#world.b.epoch) {
         const isCaughtUp = !more && this.applied.version === this.#world.b.head;
         this.witness.turned(startedMs, clock.nowMs, this.applied, isCaughtUp);

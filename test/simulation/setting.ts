@@ -38,6 +38,8 @@ export interface Setting {
   readonly valueBytes?: number;
   /** Whether it takes readers a step to open a connection to MySQL-B. */
   readonly opensInSteps?: boolean;
+  /** Whether an early wake names the newest change, now and then. */
+  readonly isWoken?: boolean;
   /** The most entries of each tier that one audit looks at. */
   readonly auditSample?: number;
   readonly faults: readonly Family[];
@@ -96,6 +98,15 @@ export const settings = {
     isLagging: true,
   },
   reconnecting: { ...usual, opensInSteps: true },
+  woken: { ...usual, onChange: 'refresh', isWoken: true },
+  'woken-lag': {
+    ...usual,
+    onChange: 'refresh',
+    isWoken: true,
+    replicas: 3,
+    isBalanced: true,
+    isLagging: true,
+  },
   audit: audited(usual),
   'audit-many': audited({ ...usual, keys: MANY_KEYS, instances: 3, buckets: 2, writers: 1 }),
   'audit-lag': audited({

@@ -39,7 +39,9 @@ export class Witness {
   /** The last version that all of them share, for each change of history. */
   readonly #shared: number[] = [];
   readonly #shown = new Map<string, number>();
-  /** When a turn was first completed that began after the history changed. */
+  /** Turns that began after the history changed, and were completed. */
+  #turns = 0;
+  /** When the second of them was: the first may have used what had been read ahead before. */
   #polledAtMs: number | undefined;
   #oldHead = 0;
 
@@ -66,6 +68,7 @@ export class Witness {
       this.#shown.set(key, next.changeAt(key, Math.min(version, shared)));
     }
     this.#histories = [...this.#histories, next];
+    this.#turns = 0;
     this.#polledAtMs = undefined;
     this.#oldHead = Math.max(this.#oldHead, oldHead);
   }
@@ -81,7 +84,8 @@ export class Witness {
     if (this.#histories.length === 1) return;
     const isGraceOver =
       this.#polledAtMs !== undefined && startedAtMs >= this.#polledAtMs + GRACE_MS;
-    this.#polledAtMs ??= nowMs;
+    this.#turns += 1;
+    if (this.#turns > 1) this.#polledAtMs ??= nowMs;
     const history = this.#histories.at(-1);
     if (history?.fingerprintAt(applied.version) !== applied.fingerprint) return;
     if (applied.version >= this.#oldHead || (isGraceOver && isCaughtUp)) this.rebased();
