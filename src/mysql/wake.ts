@@ -237,7 +237,7 @@ export class GtidWake {
 /** Undefined when the log has been pruned up to its head. */
 function changeIn(row: RowDataPacket | undefined): Change | undefined {
   if (typeof row?.row_key !== 'string') return undefined;
-  return { table: String(row.table_name), key: row.row_key };
+  return { version: Number(row.head), table: String(row.table_name), key: row.row_key };
 }
 
 async function isMariadbOn(connection: Connection): Promise<boolean> {

@@ -13,7 +13,7 @@ import type { Change } from '../core/position.js';
 import { AccessDeniedError, NotRunningError, SchemaError, UnavailableError } from '../errors.js';
 
 export interface PollLoopOptions {
-  /** One turn; true when there is more to do at once. `newest`: what a wake has named. */
+  /** One turn; true when there is more to do at once. `newest`: the change that woke it. */
   readonly turn: (newest?: Change) => Promise<boolean>;
   readonly intervalMs: number;
   /** In [0, 1). */

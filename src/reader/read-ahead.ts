@@ -1,7 +1,7 @@
 /**
  * Reads the next page from MySQL-B while the one before it is on its way into Redis, and the log of the
- * page after that while values are loaded, so that a reader that is far behind keeps both busy. For one
- * that is not, it asks for the value of the newest change, which an early wake has named, with the poll.
+ * page after that while values are loaded, so that a reader that is far behind keeps both busy. When
+ * an early wake has named the one change that is missing, asks for its value together with the poll.
  *
  * Invariant: what was read ahead is what the next turn would have read, a little earlier: it is used
  * by that turn only, and only if it begins at the very position from which it was read.
@@ -45,15 +45,15 @@ export class ReadAhead {
     private readonly monotonicMs: () => number,
   ) {}
 
-  /** A turn begins: the snapshot that was read ahead from there, or one of now. `newest`: a change that
-   * may be the only one. */
+  /** A turn begins: the snapshot that was read ahead from there, or one of now.
+   * @param newest the change at the head of the log, a moment ago */
   poll(from: Position, newest?: Change): Promise<Polled> {
     this.#now = this.#next?.from === from ? this.#next : undefined;
     this.#next = undefined;
     this.#guess = undefined;
     if (this.#now !== undefined) return this.#now.polled;
     const polled = this.#poll(from);
-    if (newest !== undefined) this.#guess = this.pages.guess(newest);
+    if (newest?.version === from.version + 1) this.#guess = this.pages.guess(newest);
     return polled;
   }
 

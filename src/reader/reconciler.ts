@@ -153,7 +153,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   }
 
   /** One turn. True when there is more to do at once.
-   * @param newest a change that may be the only one since the last turn
+   * @param newest the change at the head of the log, a moment ago
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
   async turn(newest?: Change): Promise<boolean> {
     try {
@@ -166,10 +166,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
 
   async #turn(newest: Change | undefined): Promise<boolean> {
     const from = this.#local.applied;
-    // To be evicted, it need not be loaded once more by each reader.
-    const wanted = this.#options.onChange === 'refresh' ? newest : undefined;
     const [polled, stored] = await Promise.all([
-      this.#timed(this.#ahead.poll(from, wanted)),
+      this.#timed(this.#ahead.poll(from, newest)),
       this.#readMarks(),
     ]);
     const { snapshot } = polled;

@@ -291,8 +291,9 @@ export class Instance implements Asked {
   #named(): Change | undefined {
     const { b, scheduler, setting } = this.#world;
     if (!setting.isWoken || scheduler.pick(3) === 0) return undefined;
-    const key = b.history.keyAt(b.head - scheduler.pick(2));
-    return key === undefined ? undefined : { table: TABLE, key };
+    const version = b.head - scheduler.pick(2);
+    const key = b.history.keyAt(version);
+    return key === undefined ? undefined : { version, table: TABLE, key };
   }
 
   #watch(): void {

@@ -98,7 +98,7 @@ export const settings = {
     isLagging: true,
   },
   reconnecting: { ...usual, opensInSteps: true },
-  woken: { ...usual, onChange: 'refresh', isWoken: true },
+  woken: { ...usual, isWoken: true },
   'woken-lag': {
     ...usual,
     onChange: 'refresh',
