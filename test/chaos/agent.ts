@@ -95,7 +95,7 @@ class Instance {
     const argument = JSON.stringify({ reader, keys, readsPerSecond, seed, lying });
     const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const;
     this.#child = fork(AGENT, [argument], {
-      ...{ execArgv: [], serialization: 'advanced', stdio: [...stdio] },
+      ...{ execArgv: ['--expose-gc'], serialization: 'advanced', stdio: [...stdio] },
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (text: Buffer) => {

@@ -1,7 +1,8 @@
 /**
  * Judges what instances say of themselves: fills in flight and connections within their bounds, and
  * memory that does not grow. Growth is the slope of the least squares line after a warm-up; the
- * bound is far above noise, because a heap that is collected now and then is a saw.
+ * bound is far above noise: a heap that is collected now and then is a saw. The embedded readers
+ * collect theirs before they tell how large it is.
  */
 import type { Violations } from './check-violations.js';
 import type { MemoryRecord, SampleRecord } from './history.js';

@@ -10,6 +10,7 @@ import { createReader } from '../../dist/index.js';
 const TICK_MS = 20;
 const FLUSH_MS = 100;
 const SAMPLE_MS = 1_000;
+const SAMPLES_PER_COLLECTION = 10;
 const MAX_UNACKED = 8;
 const MAX_IN_FLIGHT = 256;
 const MAX_BATCH = 500;
@@ -175,9 +176,17 @@ function flush() {
   }
 }
 
+/** What a collection leaves, which takes a moment, so not for each sample. */
+let heapUsed = 0;
+let sampled = 0;
+
 function sample() {
   const { applied, local, audit } = reader.status();
-  const { rss, heapUsed } = process.memoryUsage();
+  if (sampled++ % SAMPLES_PER_COLLECTION === 0) {
+    globalThis.gc();
+    heapUsed = process.memoryUsage().heapUsed;
+  }
+  const { rss } = process.memoryUsage();
   const { fillsInFlight } = local;
   const localEntries = local.entries + local.absences;
   samples.push({
