@@ -10,6 +10,7 @@ import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise';
 import { within } from '../within.js';
 import { explainMysqlFault, mysqlCodeOf, SILENCE, silence } from './fault.js';
 import { connectionFrom, type Hosts, hostsOf, type Sent } from './hosts.js';
+import { hangUp } from './pool.js';
 
 type SqlValue = string | number | null;
 
@@ -96,7 +97,7 @@ export class Selects {
         : connectionFrom(this.#pool, this.#hosts));
       const answeredAtMs = ANSWERED_AT_MS.get(connection.connection);
       if (answeredAtMs === undefined || answeredAtMs >= this.#goneAtMs) return connection;
-      connection.destroy();
+      hangUp(connection);
     }
   }
 
@@ -119,7 +120,7 @@ export class Selects {
         throw new ImpossibleText();
       }
       // Whatever else went wrong, a connection in an unknown state is worth less than a new one.
-      connection.destroy();
+      hangUp(connection);
       throw error;
     }
   }

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise';
 import { OutcomeUnknownError, UnavailableError } from '../errors.js';
 import { within } from '../within.js';
+import { hangUp } from './pool.js';
 import { mayRetry, wasRolledBack } from './write-fault.js';
 
 export type SqlValue = string | number;
@@ -187,12 +188,12 @@ async function takeConnection(pool: Pool, deadline: Deadline): Promise<PoolConne
 }
 
 async function undo(connection: PoolConnection, deadline: Deadline): Promise<void> {
-  if (deadline.remainingMs === 0) return connection.destroy();
+  if (deadline.remainingMs === 0) return hangUp(connection);
   try {
     await deadline.race(connection.query('ROLLBACK'));
     connection.release();
   } catch {
-    connection.destroy(); // which makes the server roll back
+    hangUp(connection); // which makes the server roll back
   }
 }
 
@@ -200,7 +201,7 @@ async function commit(connection: PoolConnection, deadline: Deadline): Promise<v
   try {
     await deadline.race(connection.query('COMMIT'));
   } catch (error) {
-    connection.destroy();
+    hangUp(connection);
     if (wasRolledBack(error)) throw error;
     throw outcomeUnknown(error);
   }

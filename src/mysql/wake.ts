@@ -22,6 +22,7 @@ import { Carrier, type GtidSet, parseExecutedSet, parseSlavePosition } from '../
 import type { Change } from '../core/position.js';
 import { Spacing } from '../core/spacing.js';
 import { mysqlCodeOf } from './fault.js';
+import { hangUp } from './pool.js';
 
 export interface GtidWakeOptions {
   readonly connection: ConnectionOptions;
@@ -188,7 +189,7 @@ export class GtidWake {
       if (this.#closed) throw new Error('closed');
       return { connection, dialect };
     } catch (error) {
-      connection.destroy();
+      hangUp(connection);
       throw error;
     }
   }
@@ -211,7 +212,7 @@ export class GtidWake {
 
   #hangUp(): void {
     clearTimeout(this.#timer);
-    this.#line?.connection.destroy();
+    if (this.#line !== undefined) hangUp(this.#line.connection);
     this.#line = undefined;
   }
 

@@ -13,6 +13,7 @@ import { cronTask } from '../cron.js';
 import { InvalidOptionsError, TidemarkError, UnavailableError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { explainMysqlFault, mysqlCodeOf, silence } from '../mysql/fault.js';
+import { hangUp } from '../mysql/pool.js';
 import { toVersion } from '../mysql/tracked-rows.js';
 import { within } from '../within.js';
 import { PRUNE_ROWS, removeOldest } from './pruning.js';
@@ -140,7 +141,7 @@ export class Maintenance {
     } catch {
       // The server releases it with the connection.
     }
-    connection?.destroy(); // its session settings are not the pool's
+    if (connection !== undefined) hangUp(connection); // its session settings are not the pool's
   }
 
   #tick(task: string, work: (connection: PoolConnection) => Promise<void>): Promise<void> {
@@ -159,7 +160,7 @@ export class Maintenance {
   }
 
   #failed(task: string, error: unknown): void {
-    this.#connection?.destroy();
+    if (this.#connection !== undefined) hangUp(this.#connection);
     this.#connection = undefined;
     this.#failures.inc({ task });
     const kind = error instanceof TidemarkError ? error.code : (mysqlCodeOf(error) ?? 'unknown');
@@ -187,7 +188,7 @@ export class Maintenance {
       }
       await run(connection, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
     } catch (error) {
-      connection.destroy();
+      hangUp(connection);
       throw error;
     }
     this.#connection = connection;

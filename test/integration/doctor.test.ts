@@ -226,6 +226,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
     test('marks that do not move, were pruned, or are of another history', async () => {
       const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
       await taken(scene.urls.mysqlAUrl, [running]);
+      await until('its marks', () => running.ready);
       await running.stop();
       expect(find(await examine({ patienceMs: 30_000 }), 'Redis', 'marks').severity).toBe('ok');
       await pastGuard('UPDATE config_changes SET changed_at = UTC_TIMESTAMP(6)');
@@ -239,6 +240,7 @@ describe.each(flavors)('doctor on %s', (flavor) => {
     test('marks that stay behind', async () => {
       const running = await startReader({ b: scene.urls.mysqlBUrl, redis: scene.urls.redisUrl });
       await taken(scene.urls.mysqlAUrl, [running]);
+      await until('its marks', () => running.ready);
       await running.stop();
       await write("UPDATE configs SET config_value = '2'");
       await scene.centers.caughtUp();

@@ -2,6 +2,7 @@
  * Answers of MySQL-B that are lost with their connection. Until another one brings them, more may have
  * been taken in, or history may have been rewritten: so it is sent again only for who is told of it.
  */
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { UnavailableError } from '../../src/index.js';
@@ -11,6 +12,7 @@ import { createDatabase, flavors, type TestDatabase } from '../support/data-cent
 import { behindProxy } from '../support/proxies.js';
 
 const TIMEOUT_MS = 5_000;
+const SHORT_MS = 500;
 
 describe.each(flavors)('answers that are lost with their connection, on %s', (flavor) => {
   let db: TestDatabase;
@@ -50,6 +52,21 @@ describe.each(flavors)('answers that are lost with their connection, on %s', (fl
     proxy.reset();
     await expect(log.fetchSmall(['a'], 100)).rejects.toThrow(UnavailableError);
     expect((await log.fetchSmall(['a'], 100)).kind).toBe('small');
+  });
+
+  test('leave no socket behind, though their server has vanished', async () => {
+    const [proxy, url] = await behindProxy(db.b);
+    const pool = openPool(url, { connectionLimit: 2 });
+    onTestFinished(() => pool.end());
+    const sockets: Socket[] = [];
+    pool.pool.on('connection', (connection) => {
+      sockets.push((connection as unknown as { stream: Socket }).stream); // untyped
+    });
+    const log = new MysqlLog(pool, DEFAULT_COLLECTION, SHORT_MS);
+    await log.tip();
+    for (const end of proxy.vanish()) onTestFinished(() => void end.destroy());
+    await expect(log.tip()).rejects.toThrow(UnavailableError);
+    expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
   });
 
   test('are asked for once more where the log is: a position judges it, whatever it shows', async () => {
