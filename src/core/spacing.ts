@@ -1,10 +1,10 @@
 /**
- * The pause after an early wake, so that a busy database does not make polls of each of its
+ * The pause after an early wake, so that a busy database does not end a wait with each of its
  * transactions: none after a wake that brought news; doubled after each in a row that did not.
  *
  * A wake that took longer than the longest pause costs little, whatever it brought: the database
  * is not busy. The longest pause is a compromise of its own, much shorter than a poll interval: at
- * most about 30 polls a second bring nothing, and what does come is found about 20 ms late.
+ * most about 30 waits a second bring nothing, and what does come is found about 20 ms late.
  */
 
 const FIRST_MS = 8;

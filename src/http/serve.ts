@@ -63,7 +63,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
 /**
  * Ends connections whose clients take nothing of their answers for `idleTimeoutMs`, and a tenth of it.
  * A timeout for each connection (`server.timeout`) is set anew with each request, which takes an eighth
- * of what a local hit costs; so only those have one whose answers did not go out at once.
+ * of what the server takes for a local hit; so only those have one whose answers did not go out at once.
  */
 function endStuckConnections(server: Server, idleTimeoutMs: number): void {
   const open = new Set<Socket>();

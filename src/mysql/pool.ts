@@ -73,7 +73,7 @@ export function openPool(url: string, options: OpenPoolOptions): Pool {
  * the peer has ended the other one, which a peer that has vanished never does. */
 export function hangUp(connection: Connection): void {
   connection.destroy();
-  const { connection: inner } = connection as { connection?: { stream?: Duplex } }; // untyped
+  const { connection: inner } = connection as { connection?: { stream?: Duplex } }; // not in its types
   inner?.stream?.destroy();
 }
 

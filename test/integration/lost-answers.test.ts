@@ -60,7 +60,7 @@ describe.each(flavors)('answers that are lost with their connection, on %s', (fl
     onTestFinished(() => pool.end());
     const sockets: Socket[] = [];
     pool.pool.on('connection', (connection) => {
-      sockets.push((connection as unknown as { stream: Socket }).stream); // untyped
+      sockets.push((connection as unknown as { stream: Socket }).stream); // mysql2's types leave it out
     });
     const log = new MysqlLog(pool, DEFAULT_COLLECTION, SHORT_MS);
     await log.tip();
