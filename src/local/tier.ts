@@ -9,8 +9,9 @@
 import { LRUCache } from 'lru-cache';
 import { mayCache } from '../core/coherence.js';
 import { Entry } from '../core/entry.js';
-import type { Position } from '../core/position.js';
+import type { Page, Position } from '../core/position.js';
 import { Sightings } from './sightings.js';
+import { areDifferent, Trail } from './trail.js';
 
 export interface LocalTierOptions {
   readonly maxEntries: number;
@@ -46,6 +47,7 @@ export class LocalTier<T> {
   readonly #detached = new Set<Flight<T>>();
   /** Heads beyond `applied` at which something held or answered here was read. */
   readonly sightings = new Sightings();
+  readonly #trail = new Trail();
   /** Fills that landed and were not kept, because their key changed meanwhile (R3). */
   refusedFills = 0;
   #applied = NOWHERE;
@@ -162,6 +164,7 @@ export class LocalTier<T> {
   land(flight: Flight<T>, entry: Entry | undefined): Entry | undefined {
     if (this.#flights.get(flight.key) === flight) this.#flights.delete(flight.key);
     this.#detached.delete(flight);
+    if (this.flights === 0) this.#trail.clear();
     if (entry === undefined) return undefined;
     if (flight.foreign) {
       this.refusedFills += 1;
@@ -181,8 +184,17 @@ export class LocalTier<T> {
     return entry;
   }
 
-  /** Takes in a page: its keys changed at or before `to`. */
-  evict(keys: readonly string[], to: Position): void {
+  /** Whether the log has told another row than that which was the head when something was read: that
+   * was in another history, and is nothing of which to say that it is the truth at this position. */
+  denies(at: Position): boolean {
+    const { version, fingerprint } = this.#applied;
+    if (at.version === version) return areDifferent(at.fingerprint, fingerprint);
+    return at.version < version && this.#trail.denies(at);
+  }
+
+  /** Takes in a page, which changed `keys`. */
+  evict(keys: readonly string[], page: Page): void {
+    const { to } = page;
     for (const key of keys) {
       const held = this.getExpired(key);
       if (held !== undefined && held.asOf < to.version) this.#delete(key);
@@ -190,6 +202,7 @@ export class LocalTier<T> {
     }
     if (to.version < this.#applied.version) return;
     this.#applied = to;
+    if (this.flights > 0) this.#trail.passed(page);
     this.sightings.confirm(to.version);
   }
 
@@ -228,6 +241,7 @@ export class LocalTier<T> {
     }
     this.#applied = position;
     if (rewritten) {
+      this.#trail.clear();
       this.#rewrites += 1;
       this.#lostAsOf = 0;
       this.sightings.clear();

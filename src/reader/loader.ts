@@ -4,8 +4,9 @@
  * of one turn of the event loop are asked for together.
  *
  * Invariant: what a load brings is at least as recent as what the instance required when the load
- * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), and
- * it is cached locally only when its key did not change while it was in flight (R3).
+ * began (R2 for Redis; for MySQL an as-of of that much, or another attempt: a replica may lag), is of
+ * the history that the log has told since, and is cached locally only when its key did not change
+ * while it was in flight (R3).
  *
  * Whatever is asked, a bounded number of keys is in flight, one connection to MySQL-B is left for
  * the poll, and MySQL-B is not asked for what no one can be waiting for any more.
@@ -120,6 +121,7 @@ export class Loader {
       const entries = await this.recent(
         (onSend) => this.#options.log.fetch(keys, onSend),
         (fetched) => Math.min(...[...fetched.values()].map((entry) => entry.asOf)),
+        (fetched) => ![...fetched.values()].some(({ at }) => this.#local.denies(at)),
       );
       onAnswer('mysql', monotonicMs() - startedAtMs);
       for (const [index, load] of missed.entries()) {
@@ -158,8 +160,9 @@ export class Loader {
       if (found.length > 0) onAnswer('redis', monotonicMs() - startedAtMs);
       for (const [index, load] of mine.entries()) {
         const entry = found[index];
-        if (entry === undefined || !answersRead(entry.asOf, requiredAsOf)) missed.push(load);
-        else this.#arrive(load, entry, 'redis');
+        const isRecent = entry !== undefined && answersRead(entry.asOf, requiredAsOf);
+        if (isRecent && !this.#local.denies(entry.at)) this.#arrive(load, entry, 'redis');
+        else missed.push(load);
       }
     };
     await Promise.all([...buckets].map(([bucket, mine]) => ask(bucket, mine)));
@@ -169,7 +172,7 @@ export class Loader {
   /** A load's end, unless its answer cannot be given: then it starts again. */
   #arrive(load: Load, entry: Entry | undefined, tier: Loaded['tier']): void {
     const { flight } = load;
-    if (isOutdated(flight, entry)) {
+    if (this.#isOutdated(flight, entry)) {
       this.#local.land(flight, undefined);
       load.succeed(this.load(flight.key));
       return;
@@ -188,10 +191,12 @@ export class Loader {
 
   /** Asks until the answer is as recent as this instance requires when it is asked for.
    * @param ask calls `onSend` when it asks later than it is called, or once more
+   * @param isOurs whether an answer is of the history that the log has told
    * @throws UnavailableError when it is not in time, or MySQL-B does not answer */
   async recent<T>(
     ask: (onSend: () => void) => Promise<T>,
     asOfIn: (answer: T) => number,
+    isOurs: (answer: T) => boolean = () => true,
   ): Promise<T> {
     const deadlineMs = this.#options.monotonicMs() + this.#options.timeoutMs;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(MAX_RETRY_MS, retryMs * 2)) {
@@ -204,11 +209,12 @@ export class Loader {
         return ask(onSend);
       }, deadlineMs);
       const asOf = asOfIn(answer);
-      if (answersRead(asOf, requiredAsOf)) return answer;
+      if (answersRead(asOf, requiredAsOf) && isOurs(answer)) return answer;
       if (this.#options.monotonicMs() + retryMs > deadlineMs) {
         throw new UnavailableError(
           `Expected MySQL-B at version ${requiredAsOf} or later, got ${asOf}: it answers from a ` +
-            'replica that lags. Check replication on all hosts behind MYSQL_B_URL.',
+            'replica that lags, or that has lost changes. Check replication on all hosts behind ' +
+            'MYSQL_B_URL.',
         );
       }
       await this.#options.sleep(retryMs);
@@ -237,15 +243,17 @@ export class Loader {
     );
   }
 
+  /** Whether history was rewritten while a load was in flight (nobody knows of which one its answer
+   * is, or it is of another one than the pages that came meanwhile), or its key was answered with
+   * something newer, which has been pushed out since. */
+  #isOutdated(flight: Flight<Loaded>, entry: Entry | undefined): boolean {
+    if (flight.foreign || entry === undefined) return flight.foreign;
+    return entry.asOf < flight.overtakenAsOf || this.#local.denies(entry.at);
+  }
+
   #fillRedis(key: string, entry: Entry, generation: string | undefined): void {
     if (generation === undefined) return;
     const { redis, onFill, onRedisFault } = this.#options;
     redis.fill(key, entry, generation).then(onFill, onRedisFault);
   }
-}
-
-/** Whether history was rewritten while a load was in flight (nobody knows of which one its answer
- * is), or its key was answered with something newer, which has been pushed out since. */
-function isOutdated(flight: Flight<Loaded>, entry: Entry | undefined): boolean {
-  return flight.foreign || (entry !== undefined && entry.asOf < flight.overtakenAsOf);
 }

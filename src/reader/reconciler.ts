@@ -59,8 +59,9 @@ export interface ReconcilerEvents {
   'redis-fault': [error: unknown];
 }
 
-/** A head below the position is believed after this long without a proof: until then, the answer
- * may come from a replica that lags behind the one that answered before. */
+/** A head below the position is believed when it is shown for this long without a proof: until then,
+ * the answer may come from a replica that lags behind the one that answered before. What counts is when
+ * MySQL-B was asked: however late an answer is looked at, it tells of then. */
 const REGRESSION_GRACE_MS = 3_000;
 export class Reconciler extends EventEmitter<ReconcilerEvents> {
   readonly #options: ReconcilerOptions;
@@ -76,7 +77,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** A snapshot's beat that counts once the instance has caught up with its head. */
   #pendingBeat: LogSnapshot | undefined;
   #behindSinceMs: number | undefined;
-  #sightingsBehindSinceMs: number | undefined;
+  /** The sighting that the log is to reach, and since when it is waited for. */
+  #awaited: { readonly version: number; readonly sinceMs: number } | undefined;
   /** A turn is to drop all that is held, because the log does not tell all changes. */
   #isRepairDue = false;
 
@@ -173,16 +175,18 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const { snapshot } = polled;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
-    if (verdict.kind === 'behind') return this.#waitOrRegress(snapshot);
+    if (verdict.kind === 'behind') return this.#waitOrRegress(polled);
     this.#behindSinceMs = undefined;
-    const lost = this.#judgeSightings(snapshot);
+    const lost = this.#judgeSightings(polled);
     if (lost !== undefined) return this.#rebase(lost);
     if (this.#isRepairDue) return this.#rebase('audit'); // history has not been rewritten, see above
     this.#head = Math.max(this.#head, snapshot.head);
     if (this.#marks.heed(stored)) this.#dropAll();
 
     const judged = this.#marks.judge(stored, snapshot, from.version);
-    if (verdict.kind === 'page') await this.#takePage(verdict.page, judged, snapshot.head);
+    if (verdict.kind === 'page' && !(await this.#takePage(verdict.page, judged, snapshot))) {
+      return this.#rebase('diverged');
+    }
     this.#noteBeat(polled);
     const marksDone = await this.#marks.mend(judged);
     return !marksDone || this.#isRepairDue || this.#local.applied.version < snapshot.head;
@@ -207,8 +211,13 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
    * other instances have applied already is only evicted. What is to be replaced rather than evicted
    * is so at once: it was read from MySQL-B, like any answer ahead of the position, and waits for no
-   * Redis. */
-  async #takePage(whole: Page, judged: readonly JudgedMark[], head: number): Promise<void> {
+   * Redis.
+   * @returns false when answers that came meanwhile tell another history: then it is not taken */
+  async #takePage(
+    whole: Page,
+    judged: readonly JudgedMark[],
+    snapshot: LogSnapshot,
+  ): Promise<boolean> {
     const due = judged
       .filter(({ state }) => state === 'in-step')
       .map(({ stored }) => stored)
@@ -217,13 +226,17 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const loaded = isWanted
       ? await this.#ahead.load(whole)
       : { page: whole, entries: new Map<string, Entry>() };
-    if (due.length > 0 && loaded.page.to.version < head) this.#ahead.go(loaded.page.to);
+    if (due.length > 0 && loaded.page.to.version < snapshot.head) {
+      this.#ahead.go(loaded.page.to);
+    }
     if (this.#options.onChange === 'refresh') this.#refresh(loaded);
     await this.#marks.apply(due, loaded);
 
+    if (this.#local.sightings.contradictedBy(snapshot)) return false;
     const keys = this.#pages.keysOf(loaded.page);
-    this.#local.evict(keys, loaded.page.to);
+    this.#local.evict(keys, loaded.page);
     this.emit('page', loaded.page, keys);
+    return true;
   }
 
   #refresh({ entries }: LoadedPage): void {
@@ -233,24 +246,21 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   }
 
   /** Whether the log denies what answers ahead of the position have seen. */
-  #judgeSightings(snapshot: LogSnapshot): 'diverged' | 'regressed' | undefined {
+  #judgeSightings({ snapshot, askedAtMs }: Polled): 'diverged' | 'regressed' | undefined {
     const { sightings } = this.#local;
     if (sightings.contradictedBy(snapshot)) return 'diverged';
-    if (sightings.newest <= snapshot.head) {
-      this.#sightingsBehindSinceMs = undefined;
-      return undefined;
-    }
-    const { monotonicMs } = this.#options.now();
-    this.#sightingsBehindSinceMs ??= monotonicMs;
-    const waitedMs = monotonicMs - this.#sightingsBehindSinceMs;
+    // The log that reaches it goes on, though others may lie beyond by then.
+    if ((this.#awaited?.version ?? 0) <= snapshot.head) this.#awaited = undefined;
+    if (sightings.newest <= snapshot.head) return undefined;
+    this.#awaited ??= { version: sightings.newest, sinceMs: askedAtMs };
+    const waitedMs = askedAtMs - this.#awaited.sinceMs;
     return waitedMs >= REGRESSION_GRACE_MS ? 'regressed' : undefined;
   }
 
   /** The head is below the position. A newer heartbeat proves that this is another history. */
-  async #waitOrRegress(snapshot: LogSnapshot): Promise<boolean> {
-    const { monotonicMs } = this.#options.now();
-    this.#behindSinceMs ??= monotonicMs;
-    const waitedMs = monotonicMs - this.#behindSinceMs;
+  async #waitOrRegress({ snapshot, askedAtMs }: Polled): Promise<boolean> {
+    this.#behindSinceMs ??= askedAtMs;
+    const waitedMs = askedAtMs - this.#behindSinceMs;
     if (snapshot.beatAtMs > this.#newestBeatAtMs || waitedMs >= REGRESSION_GRACE_MS) {
       return this.#rebase('regressed');
     }
@@ -279,7 +289,7 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     this.#marks.distrust();
     this.#isRepairDue = false;
     this.#behindSinceMs = undefined;
-    this.#sightingsBehindSinceMs = undefined;
+    this.#awaited = undefined;
     this.#pendingBeat = undefined;
     this.#newestBeatAtMs = tip.beatAtMs;
     this.#head = tip.head;

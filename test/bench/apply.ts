@@ -55,7 +55,7 @@ export async function apply(stage: Stage, rounds: Rounds): Promise<Figure[]> {
       const [mark] = await redis.marks(); // once per turn
       const isApplied = mark !== undefined && (await redis.apply(mark, to, entries));
       if (!isApplied) throw new Error('Expected a page to be applied, it was not');
-      local.evict(names, to);
+      local.evict(names, { from: local.applied, to, rows: [] });
       version += PAGE;
     }
     return (PAGES * PAGE) / ((performance.now() - start) / 1000);

@@ -1,10 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Entry } from '../../src/core/entry.js';
+import { type LogRow, type Page, positionOf } from '../../src/core/position.js';
 import { LocalTier } from '../../src/local/tier.js';
 
 const at = (version: number) => ({ version, fingerprint: `f${version}` });
 const value = (asOf: number, text = 'v') => new Entry(at(asOf), asOf, Buffer.from(text));
 const pending = new Promise<never>(() => {});
+/** A page that ends there. */
+const upTo = (version: number): Page => ({ from: tier.applied, to: at(version), rows: [] });
 
 let tier: LocalTier<never>;
 beforeEach(() => {
@@ -41,7 +44,7 @@ describe('after all was forgotten', () => {
   test('a fill that was in flight is not cached, whatever its as-of, and not joined', () => {
     // take off (reads before a change that no trigger saw) ---- all is forgotten ---- land
     const older = tier.takeOff('a', pending);
-    tier.evict(['a'], at(2)); // lets it fly alone
+    tier.evict(['a'], upTo(2)); // lets it fly alone
     const flight = tier.takeOff('a', pending);
     tier.forgetAll();
     expect(tier.flight('a')).toBeUndefined();
@@ -61,21 +64,21 @@ describe('a fill', () => {
   test('that read before a change is returned but not cached after it (R3)', () => {
     // take off (as of 1) ---- page: a changes at 2 ---- land
     const flight = tier.takeOff('a', pending);
-    tier.evict(['a'], at(2));
+    tier.evict(['a'], upTo(2));
     expect(tier.land(flight, value(1))?.asOf).toBe(1);
     expect(tier.get('a')).toBeUndefined();
   });
 
   test('that read after the change is cached', () => {
     const flight = tier.takeOff('a', pending);
-    tier.evict(['a'], at(2));
+    tier.evict(['a'], upTo(2));
     tier.land(flight, value(2));
     expect(tier.get('a')?.asOf).toBe(2);
   });
 
   test('of another key is not held up by the change', () => {
     const flight = tier.takeOff('b', pending);
-    tier.evict(['a'], at(2));
+    tier.evict(['a'], upTo(2));
     tier.land(flight, value(1));
     expect(tier.get('b')?.asOf).toBe(1);
   });
@@ -83,7 +86,7 @@ describe('a fill', () => {
   test('is not joined by a read that starts after the change', () => {
     const flight = tier.takeOff('a', pending);
     expect(tier.flight('a')).toBe(flight);
-    tier.evict(['a'], at(2));
+    tier.evict(['a'], upTo(2));
     expect(tier.flight('a')).toBeUndefined();
   });
 
@@ -144,7 +147,7 @@ describe('a fill', () => {
 
   test('leaves nothing behind, however it ends', () => {
     const flights = ['a', 'a', 'b'].map((key) => tier.takeOff(key, pending));
-    tier.evict(['a'], at(2));
+    tier.evict(['a'], upTo(2));
     flights.forEach((flight, index) => {
       tier.land(flight, index === 0 ? undefined : value(2));
     });
@@ -154,8 +157,8 @@ describe('a fill', () => {
 
 describe('what an answer from elsewhere must have', () => {
   test('is the position, and it never goes back with a page', () => {
-    tier.evict([], at(4));
-    tier.evict([], at(3));
+    tier.evict([], upTo(4));
+    tier.evict([], upTo(3));
     expect(tier.requiredAsOf).toBe(4);
   });
 
@@ -203,7 +206,7 @@ describe('a page', () => {
     fill('a', value(1));
     fill('b', value(9));
     fill('c', value(1));
-    tier.evict(['a', 'b'], at(5));
+    tier.evict(['a', 'b'], upTo(5));
     expect([tier.get('a'), tier.get('b')?.asOf, tier.get('c')?.asOf]).toEqual([undefined, 9, 1]);
   });
 
@@ -212,14 +215,14 @@ describe('a page', () => {
     fill('a', new Entry(at(2), 0, null));
     expect(tier.get('a')?.value).toBeNull();
     expect(tier.entries + tier.absences).toBe(1);
-    tier.evict(['a'], at(3));
+    tier.evict(['a'], upTo(3));
     expect(tier.get('a')).toBeUndefined();
   });
 
   test('refreshes what is held, and a page keeps it', () => {
     fill('a', value(3));
     expect(tier.refresh('a', value(6))).toBe(true);
-    tier.evict(['a'], at(5));
+    tier.evict(['a'], upTo(5));
     expect(tier.get('a')?.asOf).toBe(6);
   });
 
@@ -267,4 +270,53 @@ test('a small value does not keep a large network buffer alive', () => {
   const packet = Buffer.alloc(1_000_000, 'x');
   fill('a', new Entry(at(1), 1, packet.subarray(10, 20)));
   expect(tier.get('a')?.value?.buffer.byteLength).toBeLessThan(100_000);
+});
+
+describe('what was read while pages were taken in', () => {
+  const row = (version: number, changedAt = 'one'): LogRow => ({
+    ...{ version, table: 'configs', key: `k${version}`, changedAt },
+  });
+  const page = (from: number, to: number): Page => ({
+    from: from === 1 ? at(1) : positionOf(row(from)),
+    to: positionOf(row(to)),
+    rows: Array.from({ length: to - from }, (_, index) => row(from + 1 + index)),
+  });
+
+  test('is denied where the log had another row', () => {
+    tier.takeOff('a', pending);
+    tier.evict([], page(1, 4));
+    tier.evict([], page(4, 6));
+    for (const version of [2, 3, 4, 5, 6]) {
+      expect(tier.denies(positionOf(row(version)))).toBe(false);
+      expect(tier.denies(positionOf(row(version, 'another')))).toBe(true);
+    }
+    expect(tier.denies(at(1))).toBe(false);
+    expect(tier.denies({ ...at(1), fingerprint: 'another' })).toBe(true);
+  });
+
+  test('is not denied where the log has told nothing: beyond the position, or of a row that is gone', () => {
+    tier.takeOff('a', pending);
+    tier.evict([], page(1, 4));
+    expect(tier.denies(positionOf(row(5, 'any')))).toBe(false);
+    expect(tier.denies({ version: 3, fingerprint: '' })).toBe(false);
+  });
+
+  test('is judged by the way there, also after a leap', () => {
+    tier.takeOff('a', pending);
+    tier.evict([], page(1, 4));
+    tier.clear(positionOf(row(9)), false);
+    expect(tier.denies(positionOf(row(3, 'another')))).toBe(true);
+    expect(tier.denies(positionOf(row(9, 'another')))).toBe(true);
+    expect(tier.denies(positionOf(row(7, 'another')))).toBe(false);
+  });
+
+  test('is remembered only while something is in flight', () => {
+    tier.evict([], page(1, 4));
+    expect(tier.denies(positionOf(row(3, 'another')))).toBe(false);
+    const flight = tier.takeOff('a', pending);
+    tier.evict([], page(4, 6));
+    expect(tier.denies(positionOf(row(5, 'another')))).toBe(true);
+    tier.land(flight, undefined);
+    expect(tier.denies(positionOf(row(5, 'another')))).toBe(false);
+  });
 });

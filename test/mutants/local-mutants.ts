@@ -228,4 +228,22 @@ export const localMutants: readonly Mutant[] = [
     guarantees: ['bounded'],
     budget: inSimulation('small'),
   },
+  {
+    name: 'fill-of-another-history',
+    wrong:
+      'what was read at a place where the log had another row counts as the truth at this position',
+    file: 'src/local/tier.ts',
+    find: `    if (at.version === version) return areDifferent(at.fingerprint, fingerprint);
+    return at.version < version && this.#trail.denies(at);`,
+    replace: '    return false;',
+    guarantees: [
+      'what is of another history than a page that came meanwhile is no answer, of either tier',
+    ],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/loader.test.ts',
+      only: 'what is of another history than a page that came meanwhile is no answer',
+      seconds: 90,
+    },
+  },
 ];

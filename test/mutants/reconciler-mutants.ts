@@ -123,8 +123,8 @@ export const reconcilerMutants: readonly Mutant[] = [
     name: 'cut-page-counts-whole',
     wrong: 'a page of which only the first part was loaded moves the position to its end',
     file: RECONCILER,
-    find: 'this.#local.evict(keys, loaded.page.to);',
-    replace: 'this.#local.evict(keys, whole.to);',
+    find: 'this.#local.evict(keys, loaded.page);',
+    replace: 'this.#local.evict(keys, whole);',
     guarantees: WRONG_VALUES,
     budget: inSimulation('large-pages'),
   },
@@ -231,5 +231,47 @@ export const reconcilerMutants: readonly Mutant[] = [
     replace: 'version > markVersion + 1)',
     guarantees: WRONG_VALUES,
     budget: inSimulation('three'),
+  },
+  {
+    name: 'page-over-a-sighting',
+    wrong: 'a page is taken in though an answer that came meanwhile has told another history',
+    file: RECONCILER,
+    find: '    if (this.#local.sightings.contradictedBy(snapshot)) return false;\n',
+    replace: '',
+    guarantees: [
+      'a page of one history is not taken in when an answer has told another one meanwhile',
+    ],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/reconciler.test.ts',
+      only: 'a page of one history is not taken in when an answer has told another one',
+      seconds: 60,
+    },
+  },
+  {
+    name: 'waits-for-all-that-was-seen',
+    wrong:
+      'a log that goes on, but never past all that was seen of it, counts as one that lost its end',
+    file: RECONCILER,
+    find: 'if ((this.#awaited?.version ?? 0) <= snapshot.head) this.#awaited = undefined;',
+    replace: 'if (sightings.newest <= snapshot.head) this.#awaited = undefined;',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('lag', { faults: [], localTtlMs: 300 }),
+  },
+  {
+    name: 'late-answers-count-as-waiting',
+    wrong: 'a head that is behind is believed after 3 s, though nobody has asked again meanwhile',
+    file: RECONCILER,
+    find: 'const waitedMs = askedAtMs - this.#behindSinceMs;',
+    replace: 'const waitedMs = this.#options.now().monotonicMs - this.#behindSinceMs;',
+    guarantees: [
+      'is believed when it was asked for over 3 s, not when an answer is looked at late',
+    ],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/reconciler.test.ts',
+      only: 'is believed when it was asked for over 3 s, not when an answer is looked at late',
+      seconds: 60,
+    },
   },
 ];

@@ -170,11 +170,13 @@ if string.match(mark or '', '^%S+') ~= generation then return 'changed' end`,
         file: 'src/reader/reconciler.ts',
         find: `    await this.#marks.apply(due, loaded);
 
+    if (this.#local.sightings.contradictedBy(snapshot)) return false;
     const keys = this.#pages.keysOf(loaded.page);
-    this.#local.evict(keys, loaded.page.to);
+    this.#local.evict(keys, loaded.page);
 `,
-        replace: `    const keys = this.#pages.keysOf(loaded.page);
-    this.#local.evict(keys, loaded.page.to);
+        replace: `    if (this.#local.sightings.contradictedBy(snapshot)) return false;
+    const keys = this.#pages.keysOf(loaded.page);
+    this.#local.evict(keys, loaded.page);
     await this.#marks.apply(due, loaded);
 `,
       },

@@ -109,4 +109,24 @@ export const seeds: readonly FailedSeed[] = [
     setting: { ...settings.usual, faults: ['topology'] },
     found: 'the same, in the load of a page',
   },
+  {
+    seed: 1033,
+    steps: 400,
+    setting: { ...settings.usual, faults: ['topology', 'redis'] },
+    found:
+      'a load of a new history, taken for the truth at a position of the old one that came later',
+  },
+  {
+    seed: 1348,
+    steps: 400,
+    setting: { ...settings.usual, faults: ['topology'] },
+    found: 'the same, of another interleaving',
+  },
+  {
+    seed: 946,
+    steps: 400,
+    setting: { ...settings.lag, faults: [], localTtlMs: 300 },
+    found:
+      'a log that went on, but never past all that was seen, was taken for one that lost its end',
+  },
 ];

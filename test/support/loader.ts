@@ -1,24 +1,33 @@
-/** A loader over a MySQL-B that a test makes up, and a Redis that has nothing. */
+/** A loader over a MySQL-B and a Redis that a test makes up. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LocalTier } from '../../src/local/tier.js';
 import type { ChangeLog } from '../../src/mysql/log.js';
 import { type Loaded, Loader } from '../../src/reader/loader.js';
 import type { RedisTier } from '../../src/redis/tier.js';
 
-/** @param log all of it that loads call */
-export function loaderOn(log: Pick<ChangeLog, 'fetch'>, monotonicMs = () => performance.now()) {
-  const refused: number[] = [];
-  const local = new LocalTier<Loaded>({
+export function localTier(): LocalTier<Loaded> {
+  return new LocalTier({
     maxEntries: 10,
     maxBytes: 1_000,
     ttlMs: 60_000,
     maxAbsences: 100,
     negativeTtlMs: 60_000,
   });
+}
+
+/** @param log all of it that loads call
+ * @param read of Redis, which has nothing by default */
+export function loaderOn(
+  log: Pick<ChangeLog, 'fetch'>,
+  monotonicMs = () => performance.now(),
+  read: RedisTier['read'] = async () => [],
+) {
+  const refused: number[] = [];
+  const local = localTier();
   const redis = {
     generationFor: () => undefined,
     bucketOf: () => 0,
-    read: async () => [],
+    read,
   } as unknown as RedisTier; // all that a load calls when there is no generation to fill
   const loader = new Loader({
     log: log as ChangeLog,
