@@ -177,7 +177,7 @@ export const SETTINGS = {
     default: READER_DEFAULTS.earlyWake,
     choices: ['auto', 'off'],
     commands: READ_DOCTOR,
-    help: 'auto: poll at once when MySQL-B has applied a transaction; off: at the interval only',
+    help: 'auto: at once when MySQL-B has applied a change; off: at the interval only',
   },
   localMaxEntries: {
     env: 'LOCAL_MAX_ENTRIES',

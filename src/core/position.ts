@@ -17,9 +17,6 @@ export interface LogRow {
   readonly changedAt: string;
 }
 
-/** What a row of the log says, but for its time. */
-export type Change = Pick<LogRow, 'version' | 'table' | 'key'>;
-
 /** What one `poll` statement saw: the head, the heartbeat, and rows in order of version. */
 export interface LogSnapshot {
   readonly head: number;

@@ -71,7 +71,8 @@ interface Row<Selected> {
 
 /** The log is judged by a position that stands still until it is answered, whenever it was read. */
 const WHENEVER = (): void => undefined;
-const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
+/** The columns of a snapshot of the log. */
+export const SNAPSHOT = `s.head, CAST(s.beat_at AS CHAR) AS beat_at, CAST(UTC_TIMESTAMP(6) AS CHAR) AS now_at,
   c.version, c.table_name, c.row_key, CAST(c.changed_at AS CHAR) AS changed_at`;
 
 export class MysqlLog implements ChangeLog {
@@ -95,7 +96,7 @@ export class MysqlLog implements ChangeLog {
     this.#keys = new KeyConditions(collection, 't');
     this.#key = keyTextSql(collection, 't');
     this.#value = valueSql(collection, 't');
-    this.#bytes = `CAST(CONVERT(${this.#value} USING utf8mb4) AS BINARY)`;
+    this.#bytes = contentSql(this.#value);
     this.#version = `t.${quoteIdentifier(collection.versionColumn)}`;
   }
 
@@ -263,10 +264,15 @@ export class MysqlLog implements ChangeLog {
   }
 }
 
-function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
+/** The bytes of a value that are served, as an SQL expression. */
+export function contentSql(value: string): string {
+  return `CAST(CONVERT(${value} USING utf8mb4) AS BINARY)`;
+}
+
+export function toSnapshot(rows: RowDataPacket[]): LogSnapshot {
   return {
     ...toBeat(theStream(rows)),
-    clockMs: toMs(theStream(rows).now_at) + 1, // rounded up: nothing looks fresher for it
+    clockMs: toClockMs(theStream(rows).now_at),
     rows: rows.filter((row) => row.version !== null).map(toLogRow),
   };
 }
@@ -284,7 +290,7 @@ function toHeadPosition(row: RowDataPacket): Position {
   return positionOf(toLogRow({ ...row, version, table_name, row_key, changed_at }));
 }
 
-function toLogRow(row: RowDataPacket): LogRow {
+export function toLogRow(row: RowDataPacket): LogRow {
   return {
     version: toVersion(row.version),
     table: String(row.table_name),
@@ -295,6 +301,11 @@ function toLogRow(row: RowDataPacket): LogRow {
 
 function toBeat({ head, beat_at }: RowDataPacket): Pick<LogSnapshot, 'head' | 'beatAtMs'> {
   return { head: toVersion(head), beatAtMs: toMs(beat_at) };
+}
+
+/** A server's clock, rounded up: nothing looks fresher for it. */
+export function toClockMs(utc: unknown): number {
+  return toMs(utc) + 1;
 }
 
 /** @param utc as the server prints it */
@@ -312,7 +323,7 @@ function theStream(rows: RowDataPacket[]): RowDataPacket {
 }
 
 /** Versions stay below 2^53, where JavaScript and Lua numbers are exact. */
-function toVersion(value: unknown): number {
+export function toVersion(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
   throw new SchemaError(`Expected a version from 0 to 2^53 - 1, got ${String(value)}.`);
 }

@@ -1,13 +1,13 @@
 /**
  * Early wake: a connection of its own to MySQL-B, on which a statement blocks until the replica has
- * applied its next transaction, and a second one, sent with it, looks at the log. So the poll that finds
- * a change need not wait for its turn, and a transaction that has changed nothing costs no poll.
+ * applied its next transaction, and a second one, sent with it, takes a glance at the log. So a change
+ * need not wait for a poll, and a transaction that has changed nothing costs none.
  *
  * Polls depend on nothing here. The poll loop keeps its interval and asks, between two turns, to be
  * called back early; a wait that is late, broken, refused or never answered calls nobody. After a
  * fault the next try comes after a second, then later and later.
- * Invariant: the set that tells what to wait for next was read before the look at the log, and that
- * before the poll that follows: whatever either cannot have seen ends the next wait at once.
+ * Invariant: the set that tells what to wait for next was read before the glance, and that before
+ * the turn that follows: whatever either cannot have seen ends the next wait at once.
  * One wait is in flight at a time, for one poll interval at most; a turn does not interrupt it. Nothing
  * of the log is locked meanwhile, not even against DDL.
  */
@@ -18,14 +18,20 @@ import {
   type RowDataPacket,
 } from 'mysql2/promise';
 import { backoffMs } from '../core/backoff.js';
+import type { Collection } from '../core/collection.js';
 import { Carrier, type GtidSet, parseExecutedSet, parseSlavePosition } from '../core/gtid.js';
-import type { Change } from '../core/position.js';
 import { Spacing } from '../core/spacing.js';
 import { mysqlCodeOf } from './fault.js';
+import { type Glance, GlanceStatement } from './glance.js';
+import { toClockMs } from './log.js';
 import { hangUp } from './pool.js';
 
 export interface GtidWakeOptions {
   readonly connection: ConnectionOptions;
+  /** Whose values a wake brings along; undefined for several. */
+  readonly collection?: Collection | undefined;
+  /** Of several hosts, polls alone judge which one to believe: wakes bring nothing along. */
+  readonly isOneServer: boolean;
   readonly intervalMs: number;
   /** How much longer than the interval a wait may take before its connection is given up. */
   readonly graceMs: number;
@@ -44,24 +50,22 @@ interface Dialect {
   readonly hint: string;
 }
 
+const ASKED_AT = 'CAST(UTC_TIMESTAMP(6) AS CHAR) AS asked_at'; // when the statement began
 // The first statement waits and then reads what has been executed, in the order of the select list.
 const MYSQL: Dialect = {
   parse: parseExecutedSet,
-  position: 'SELECT @@global.gtid_executed AS executed, @@global.gtid_mode AS mode',
-  waitFor: 'SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late, @@global.gtid_executed AS executed',
+  position: `SELECT @@global.gtid_executed AS executed, @@global.gtid_mode AS mode, ${ASKED_AT}`,
+  waitFor: `SELECT WAIT_FOR_EXECUTED_GTID_SET(?, ?) AS late, @@global.gtid_executed AS executed, ${ASKED_AT}`,
   noLimit: 'SET SESSION max_execution_time = 0',
   hint: 'switch on gtid_mode on MySQL-A and MySQL-B',
 };
 const MARIADB: Dialect = {
   parse: parseSlavePosition,
-  position: 'SELECT @@global.gtid_slave_pos AS executed',
-  waitFor: 'SELECT MASTER_GTID_WAIT(?, ?) AS late, @@global.gtid_slave_pos AS executed',
+  position: `SELECT @@global.gtid_slave_pos AS executed, ${ASKED_AT}`,
+  waitFor: `SELECT MASTER_GTID_WAIT(?, ?) AS late, @@global.gtid_slave_pos AS executed, ${ASKED_AT}`,
   noLimit: 'SET SESSION max_statement_time = 0',
   hint: 'let MySQL-B replicate with master_use_gtid = slave_pos',
 };
-
-const LOOK = `SELECT s.head, CAST(s.beat_at AS CHAR) AS beat_at, c.table_name, c.row_key
-  FROM config_stream s LEFT JOIN config_changes c ON c.version = s.head WHERE s.id = 1`;
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_DELAY_MS = 10_000;
@@ -72,6 +76,7 @@ const LAST_RETRY_MS = 60_000;
 interface Line {
   readonly connection: Connection;
   readonly dialect: Dialect;
+  readonly glance: GlanceStatement;
 }
 
 export class GtidWake {
@@ -82,9 +87,9 @@ export class GtidWake {
   readonly #spacing: Spacing;
   #line: Line | undefined;
   #executed: string | undefined;
-  /** Head and heartbeat, as the last look at the log found them. */
-  #seen = { head: Number.NaN, beatAt: '' };
-  #onWake: ((newest?: Change) => void) | undefined;
+  /** Head and heartbeat, as the last glance found them. */
+  #seen = { head: Number.NaN, beatAtMs: Number.NaN };
+  #onWake: ((glance?: Glance) => void) | undefined;
   /** The log has moved, and no turn has begun since. */
   #isDue = false;
   #isWaiting = false;
@@ -98,9 +103,9 @@ export class GtidWake {
     this.#spacing = new Spacing(options.intervalMs);
   }
 
-  /** A turn has ended: calls `onWake` once, when the log moves, with the change that is its head then;
-   * or at once, without, when it has done so since the turn began. */
-  arm(onWake: (newest?: Change) => void): void {
+  /** A turn has ended: calls `onWake` once, when the log moves, with a glance at it; or at once,
+   * without, when it has done so since the turn began. */
+  arm(onWake: (glance?: Glance) => void): void {
     if (this.#closed) return;
     this.#onWake = onWake;
     if (this.#isDue) this.#deliver();
@@ -135,17 +140,19 @@ export class GtidWake {
 
   async #waitOnce(): Promise<void> {
     const { intervalMs, graceMs } = this.#options;
-    const startedAtMs = performance.now();
     const isNewLine = this.#line === undefined;
     this.#line ??= await this.#connect();
-    const { connection, dialect } = this.#line;
+    const { connection, dialect, glance } = this.#line;
+    const startedAtMs = performance.now();
     const gtid = this.#carrier.next;
     const [sql, values] =
       isNewLine || gtid === undefined
         ? [dialect.position, []]
         : [dialect.waitFor, [gtid, intervalMs / 1000]];
-    const asked = connection.query<RowDataPacket[][]>(`${sql}; ${LOOK}`, values);
-    const [[[row] = [], [log] = []]] = await this.#bounded(asked, intervalMs + graceMs);
+    const seen = isNewLine ? Number.MAX_SAFE_INTEGER : this.#seen.head;
+    const parameters = [...values, ...glance.parameters(seen)];
+    const asked = connection.query<RowDataPacket[][]>(`${sql}; ${glance.sql}`, parameters);
+    const [[[row] = [], log = []]] = await this.#bounded(asked, intervalMs + graceMs);
     if (this.#closed) return;
     const executed: unknown = row?.executed;
     if (typeof executed !== 'string' || executed === '' || row?.mode?.startsWith('OFF')) {
@@ -159,17 +166,19 @@ export class GtidWake {
     }
     const set = dialect.parse(executed);
     if (hasWaited) this.#faults = 0;
-    const { head, beatAt } = this.#seen;
-    this.#seen = { head: Number(log?.head), beatAt: String(log?.beat_at) };
-    const hasChange = this.#seen.head !== head;
-    const hasNews = hasChange || this.#seen.beatAt !== beatAt;
+    const sent = { atMs: startedAtMs, clockMs: toClockMs(row?.asked_at), seen };
+    const found = glance.read(log, sent);
+    const { head, beatAtMs } = found.snapshot;
+    const { head: headBefore, beatAtMs: beatBefore } = this.#seen;
+    const hasNews = head !== headBefore || !Object.is(beatAtMs, beatBefore); // it may be no time
+    this.#seen = { head, beatAtMs };
     this.#spacing.ended(hasNews, waitedMs);
     if (hasMoved) {
       this.#executed = executed;
       this.#carrier.observe(set, hasNews);
       if (hasWaited) this.wakes[hasNews ? 'news' : 'nothing'] += 1;
     }
-    if (hasNews) this.#deliver(hasChange ? changeIn(log) : undefined);
+    if (hasNews) this.#deliver(this.#options.isOneServer ? found : undefined);
   }
 
   async #connect(): Promise<Line> {
@@ -178,6 +187,8 @@ export class GtidWake {
       ...options,
       connectTimeout: CONNECT_TIMEOUT_MS,
       multipleStatements: true,
+      charset: 'UTF8MB4_BIN',
+      supportBigNumbers: true,
       enableKeepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
     });
@@ -186,19 +197,21 @@ export class GtidWake {
       const isMariadb = await this.#bounded(isMariadbOn(connection), CONNECT_TIMEOUT_MS);
       const dialect = isMariadb ? MARIADB : MYSQL;
       await this.#bounded(connection.query(dialect.noLimit), CONNECT_TIMEOUT_MS);
+      const preparing = GlanceStatement.prepare(connection, this.#options.collection);
+      const glance = await this.#bounded(preparing, CONNECT_TIMEOUT_MS);
       if (this.#closed) throw new Error('closed');
-      return { connection, dialect };
+      return { connection, dialect, glance };
     } catch (error) {
       hangUp(connection);
       throw error;
     }
   }
 
-  #deliver(newest?: Change): void {
+  #deliver(glance?: Glance): void {
     const onWake = this.#onWake;
     this.#isDue = onWake === undefined;
     this.#onWake = undefined;
-    onWake?.(newest);
+    onWake?.(glance);
   }
 
   /** @returns how long to let MySQL-B alone, in ms */
@@ -233,12 +246,6 @@ export class GtidWake {
       this.#timer = timer;
     });
   }
-}
-
-/** Undefined when the log has been pruned up to its head. */
-function changeIn(row: RowDataPacket | undefined): Change | undefined {
-  if (typeof row?.row_key !== 'string') return undefined;
-  return { version: Number(row.head), table: String(row.table_name), key: row.row_key };
 }
 
 async function isMariadbOn(connection: Connection): Promise<boolean> {

@@ -15,6 +15,7 @@ import { isCron } from '../cron.js';
 import { InvalidOptionsError } from '../errors.js';
 import { LocalTier } from '../local/tier.js';
 import { createLogger, type Logger } from '../logger.js';
+import { hostsOf } from '../mysql/hosts.js';
 import { MysqlLog } from '../mysql/log.js';
 import { PollsTogether } from '../mysql/polls-together.js';
 import { connectionOptionsOf, openPool } from '../mysql/pool.js';
@@ -132,7 +133,7 @@ export function createReader(options: CreateReaderOptions): Reader {
       : asCollection(described);
   const opened = open(options, settings);
   const parts = partsOf(collection, settings, opened);
-  const wake = wakeOf(opened, settings);
+  const wake = wakeOf(opened, settings, collection);
   const redisHints = redisHintsOf(collection, settings, opened);
   return new Reader({
     ...parts,
@@ -306,10 +307,17 @@ function redisHintsOf({ table }: Collection, settings: ReaderSettings, opened: O
     : new RedisHints({ client, prefix, table, onFault });
 }
 
-function wakeOf({ pool, logger }: Opened, settings: ReaderSettings): GtidWake | undefined {
+/** @param collection the only one */
+function wakeOf(
+  { pool, logger }: Opened,
+  settings: ReaderSettings,
+  collection?: Collection,
+): GtidWake | undefined {
   if (settings.earlyWake === 'off') return undefined;
   return new GtidWake({
     connection: connectionOptionsOf(pool),
+    collection,
+    isOneServer: hostsOf(pool) === undefined,
     intervalMs: settings.pollIntervalMs,
     graceMs: settings.readTimeoutMs,
     onFault: (reason) =>

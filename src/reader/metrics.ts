@@ -26,7 +26,6 @@ const GENERATION_REASONS = ['missing', ...REBASE_REASONS.filter((reason) => reas
 export class ReaderMetrics {
   readonly registry = new Registry();
   readonly hits: Record<Tier, number> = { local: 0, redis: 0, mysql: 0 };
-  polls = 0;
   pollFailures = 0;
   redisFaults = 0;
   refusedLoads = 0;
@@ -77,10 +76,9 @@ export class ReaderMetrics {
       '1 while Redis is not asked, but for a trial each second.',
       () => (redis.breakerState === 'closed' ? 0 : 1),
     );
-    this.#total('tidemark_polls_total', 'Polls of MySQL-B.', () => this.polls);
     new Counter({
       name: 'tidemark_early_wakes_total',
-      help: 'Waits that a transaction on MySQL-B has ended, by whether it brought news, and so a poll.',
+      help: 'Waits that a transaction on MySQL-B has ended, by whether it brought news.',
       labelNames: ['found'],
       registers,
       collect() {
@@ -183,7 +181,12 @@ export class ReaderMetrics {
       'reason',
       GENERATION_REASONS,
     );
-    reconciler.on('poll', (ms) => polls.record(ms / 1000));
+    let answered = 0;
+    this.#total('tidemark_polls_total', 'Polls that MySQL-B answered.', () => answered);
+    reconciler.on('poll', (ms) => {
+      answered += 1;
+      polls.record(ms / 1000);
+    });
     reconciler.on('apply', (ms) => applies.record(ms / 1000));
     reconciler.on('page', (page) => {
       const rows = page.rows.filter((row) => row.table === table); // of others, none was evicted

@@ -1,13 +1,12 @@
 /**
  * Loads the values that a page of changes names, as many as memory allows at once.
  *
- * Invariant: what it returns was read at the page's end or later, so that it can stand for the page. What
- * was asked for before the page was known counts only if it was read at its very end: later, or
- * elsewhere, might be in another history.
+ * Invariant: what it returns was read at the page's end or later, so that it can stand for the page.
  */
 import type { Entry } from '../core/entry.js';
-import { type Change, cutPage, keysOf, type Page } from '../core/position.js';
+import { cutPage, keysOf, type Page } from '../core/position.js';
 import { UnavailableError } from '../errors.js';
+import type { Glance } from '../mysql/glance.js';
 import type { ChangeLog } from '../mysql/log.js';
 
 /** The most bytes of values that one page holds in memory. */
@@ -20,9 +19,6 @@ export interface LoadedPage {
   readonly entries: ReadonlyMap<string, Entry>;
 }
 
-/** What a guess was asked for, if it turns out to be all that this page needs. */
-export type Guess = (page: Page) => Promise<LoadedPage | undefined>;
-
 export class PageLoader {
   constructor(
     private readonly log: ChangeLog,
@@ -33,20 +29,11 @@ export class PageLoader {
     return keysOf(page, this.table);
   }
 
-  /** Asks for what may be the one change of the next page. Undefined: of another table. */
-  guess({ table, key }: Change): Guess | undefined {
-    if (table !== this.table) return undefined;
-    const asked = this.log.fetchSmall([key], PAGE_BYTES).catch(() => undefined); // the page asks again
-    return async (page) => {
-      const keys = this.keysOf(page);
-      if (keys.length !== 1 || keys[0] !== key) return undefined;
-      const found = await asked;
-      if (found?.kind !== 'small') return undefined;
-      const { entries } = found;
-      const at = entries.get(key)?.at;
-      const isAtEnd = at?.version === page.to.version && at.fingerprint === page.to.fingerprint;
-      return isAtEnd ? { page, entries } : undefined;
-    };
+  /** A page with what a glance has brought, if that is all that it names. */
+  glanced(page: Page, { newest }: Glance): LoadedPage | undefined {
+    const isAll = this.keysOf(page).every((key) => key === newest?.key);
+    if (newest === undefined || !isAll) return undefined;
+    return { page, entries: new Map([[newest.key, newest.entry]]) };
   }
 
   /** @throws UnavailableError when MySQL-B does not answer, or answers from before the page's end */

@@ -9,12 +9,12 @@
  * becomes of it.
  */
 import { backoffMs, jittered } from '../core/backoff.js';
-import type { Change } from '../core/position.js';
 import { AccessDeniedError, NotRunningError, SchemaError, UnavailableError } from '../errors.js';
+import type { Glance } from '../mysql/glance.js';
 
 export interface PollLoopOptions {
-  /** One turn; true when there is more to do at once. `newest`: the change that woke it. */
-  readonly turn: (newest?: Change) => Promise<boolean>;
+  /** One turn; true when there is more to do at once. `glance`: what the wake brought. */
+  readonly turn: (glance?: Glance) => Promise<boolean>;
   readonly intervalMs: number;
   /** In [0, 1). */
   readonly random: () => number;
@@ -27,7 +27,7 @@ export interface PollLoopOptions {
 export interface Wake {
   /** A pause begins: calls `onWake` at most once, when the next turn may bring something; with the
    * newest change, if that is why. */
-  arm(onWake: (newest?: Change) => void): void;
+  arm(onWake: (glance?: Glance) => void): void;
   /** The pause has ended. */
   disarm(): void;
 }
@@ -118,11 +118,11 @@ export class PollLoop {
 
   async #run(onFirst: () => void, onHopeless: (error: unknown) => void): Promise<void> {
     let begun = false;
-    let newest: Change | undefined;
+    let glance: Glance | undefined;
     while (!this.#stopping) {
       let more = false;
       try {
-        more = await this.#options.turn(newest);
+        more = await this.#options.turn(glance);
         this.#failures = 0;
         if (!begun) onFirst();
         begun = true;
@@ -135,7 +135,7 @@ export class PollLoop {
         }
       }
       for (const waiter of this.#waiters) if (waiter.holds()) waiter.settle(true);
-      newest = more || this.#stopping ? undefined : await this.#pause();
+      glance = more || this.#stopping ? undefined : await this.#pause();
     }
     for (const waiter of this.#waiters) waiter.settle(false);
     if (!begun)
@@ -143,14 +143,14 @@ export class PollLoop {
   }
 
   /** @returns the newest change, when a wake has named it */
-  #pause(): Promise<Change | undefined> {
+  #pause(): Promise<Glance | undefined> {
     return new Promise((resolve) => {
       const { wake } = this.#options;
-      const end = (newest?: Change) => {
+      const end = (glance?: Glance) => {
         clearTimeout(timer);
         clearTimeout(rest);
         wake?.disarm();
-        resolve(newest);
+        resolve(glance);
       };
       const timer = setTimeout(end, this.#delayMs());
       let isRested = false;

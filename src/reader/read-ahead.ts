@@ -1,20 +1,15 @@
 /**
  * Reads the next page from MySQL-B while the one before it is on its way into Redis, and the log of the
- * page after that while values are loaded, so that a reader that is far behind keeps both busy. When
- * an early wake has named the one change that is missing, asks for its value together with the poll.
+ * page after that while values are loaded, so that a reader that is far behind keeps both busy. What
+ * the glance of an early wake has shown was read ahead, too.
  *
  * Invariant: what was read ahead is what the next turn would have read, a little earlier: it is used
  * by that turn only, and only if it begins at the very position from which it was read.
  */
-import {
-  type Change,
-  decide,
-  type LogSnapshot,
-  type Page,
-  type Position,
-} from '../core/position.js';
+import { decide, type LogSnapshot, type Page, type Position } from '../core/position.js';
+import type { Glance } from '../mysql/glance.js';
 import type { ChangeLog } from '../mysql/log.js';
-import type { Guess, LoadedPage, PageLoader } from './page-loader.js';
+import type { LoadedPage, PageLoader } from './page-loader.js';
 
 /** What MySQL-B showed, and when it was asked, by the monotonic clock. */
 export interface Polled {
@@ -33,8 +28,6 @@ export class ReadAhead {
   /** For the next turn, and of the turn that is under way. */
   #next: Ahead | undefined;
   #now: Ahead | undefined;
-  /** The value that the page of this turn may be about. */
-  #guess: Guess | undefined;
   /** The log from the end of the page that is being loaded. */
   #further: Pick<Ahead, 'from' | 'polled'> | undefined;
 
@@ -43,23 +36,29 @@ export class ReadAhead {
     private readonly pages: PageLoader,
     private readonly limit: number,
     private readonly monotonicMs: () => number,
+    /** MySQL-B has answered a poll, after so long. */
+    private readonly onPoll: (ms: number) => void,
   ) {}
 
-  /** A turn begins: the snapshot that was read ahead from there, or one of now.
-   * @param newest the change at the head of the log, a moment ago */
-  poll(from: Position, newest?: Change): Promise<Polled> {
-    this.#now = this.#next?.from === from ? this.#next : undefined;
+  /** A turn begins: the snapshot that was read ahead from there, or one of now. */
+  poll(from: Position, glance?: Glance): Promise<Polled> {
+    this.#now = this.#next?.from === from ? this.#next : this.#glanced(from, glance);
     this.#next = undefined;
-    this.#guess = undefined;
-    if (this.#now !== undefined) return this.#now.polled;
-    const polled = this.#poll(from);
-    if (newest?.version === from.version + 1) this.#guess = this.pages.guess(newest);
-    return polled;
+    return this.#now?.polled ?? this.#poll(from);
+  }
+
+  /** What a glance has shown, if it goes on from there. Whatever else it may say, a poll is to tell. */
+  #glanced(from: Position, glance: Glance | undefined): Ahead | undefined {
+    if (glance === undefined) return undefined;
+    const verdict = decide(from, glance.snapshot);
+    if (verdict.kind !== 'page' && verdict.kind !== 'idle') return undefined;
+    const loaded = verdict.kind === 'page' ? this.pages.glanced(verdict.page, glance) : undefined;
+    return { from, polled: Promise.resolve(glance), loaded: Promise.resolve(loaded) };
   }
 
   /** The values of a page of that snapshot. */
   async load(page: Page): Promise<LoadedPage> {
-    const loaded = (await this.#now?.loaded) ?? (await this.#guess?.(page));
+    const loaded = await this.#now?.loaded;
     this.#now = undefined;
     return loaded ?? this.pages.load(page);
   }
@@ -87,13 +86,14 @@ export class ReadAhead {
 
   async #poll(from: Position): Promise<Polled> {
     const askedAtMs = this.monotonicMs();
-    return { snapshot: await this.log.poll(from.version, this.limit), askedAtMs };
+    const snapshot = await this.log.poll(from.version, this.limit);
+    this.onPoll(this.monotonicMs() - askedAtMs);
+    return { snapshot, askedAtMs };
   }
 
   forget(): void {
     this.#further = undefined;
     this.#next = undefined;
     this.#now = undefined;
-    this.#guess = undefined;
   }
 }

@@ -103,10 +103,7 @@ export class Reader extends LiveReader<ReaderEvents> {
     this.#metrics = new ReaderMetrics(parts);
     this.#logging = new ReaderLogging(parts);
     this.#loop = new PollLoop({
-      turn: (newest) => {
-        this.#metrics.polls += 1;
-        return parts.reconciler.turn(newest);
-      },
+      turn: (glance) => parts.reconciler.turn(glance),
       intervalMs: parts.pollIntervalMs,
       random: parts.random,
       onFailure: (error, failures) => this.#pollFailed(error, failures),

@@ -14,7 +14,6 @@ import { EventEmitter } from 'node:events';
 import type { Entry } from '../core/entry.js';
 import { ageMs, type Freshness, type Now, observeBeat } from '../core/freshness.js';
 import {
-  type Change,
   decide,
   type LogSnapshot,
   type Page,
@@ -22,6 +21,7 @@ import {
   type RebaseReason,
 } from '../core/position.js';
 import type { LocalTier } from '../local/tier.js';
+import type { Glance } from '../mysql/glance.js';
 import type { ChangeLog } from '../mysql/log.js';
 import type { RedisTier, StoredMark } from '../redis/tier.js';
 import { type JudgedMark, Marks } from './marks.js';
@@ -89,7 +89,8 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     const pollLimit = options.pageSize + 1;
     this.#pages = new PageLoader(options.log, options.table);
     const monotonicMs = () => options.now().monotonicMs;
-    this.#ahead = new ReadAhead(options.log, this.#pages, pollLimit, monotonicMs);
+    const onPoll = (ms: number) => this.emit('poll', ms);
+    this.#ahead = new ReadAhead(options.log, this.#pages, pollLimit, monotonicMs, onPoll);
     this.#marks = new Marks({
       ...options,
       pages: this.#pages,
@@ -155,23 +156,21 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
   }
 
   /** One turn. True when there is more to do at once.
-   * @param newest the change at the head of the log, a moment ago
+   * @param glance what an early wake has brought, a moment ago
    * @throws TidemarkError when MySQL-B could not answer; nothing was half done */
-  async turn(newest?: Change): Promise<boolean> {
+  async turn(glance?: Glance): Promise<boolean> {
     try {
-      return this.#started ? await this.#turn(newest) : await this.#rebase('start');
+      return this.#started ? await this.#turn(glance) : await this.#rebase('start');
     } catch (error) {
       this.#ahead.forget(); // the next turn is not at once
       throw error;
     }
   }
 
-  async #turn(newest: Change | undefined): Promise<boolean> {
+  async #turn(glance: Glance | undefined): Promise<boolean> {
     const from = this.#local.applied;
-    const [polled, stored] = await Promise.all([
-      this.#timed(this.#ahead.poll(from, newest)),
-      this.#readMarks(),
-    ]);
+    const marks = this.#readMarks();
+    const polled = await this.#ahead.poll(from, glance);
     const { snapshot } = polled;
     const verdict = decide(from, snapshot);
     if (verdict.kind === 'rebase') return this.#rebase(verdict.reason);
@@ -181,10 +180,14 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     if (lost !== undefined) return this.#rebase(lost);
     if (this.#isRepairDue) return this.#rebase('audit'); // history has not been rewritten, see above
     this.#head = Math.max(this.#head, snapshot.head);
-    if (this.#marks.heed(stored)) this.#dropAll();
+    const page = verdict.kind === 'page' ? verdict.page : undefined;
+    const refreshed =
+      page && this.#options.onChange === 'refresh' ? await this.#refresh(page) : undefined;
 
+    const stored = await marks;
+    if (this.#marks.heed(stored)) return this.#dropAll();
     const judged = this.#marks.judge(stored, snapshot, from.version);
-    if (verdict.kind === 'page' && !(await this.#takePage(verdict.page, judged, snapshot))) {
+    if (page && !(await this.#takePage(page, judged, snapshot, refreshed))) {
       return this.#rebase('diverged');
     }
     this.#noteBeat(polled);
@@ -200,36 +203,24 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return await this.#marks.read();
   }
 
-  /** The same promise: whoever listens to how long it took delays nobody. */
-  #timed<T>(poll: Promise<T>): Promise<T> {
-    const startedAtMs = this.#options.now().monotonicMs;
-    const tell = () => this.emit('poll', this.#options.now().monotonicMs - startedAtMs);
-    poll.then(tell, () => undefined); // whoever awaits it is told of a failure
-    return poll;
-  }
-
-  /** Loads a page's changes, applies them to the buckets that are in step, and evicts. A page that
-   * other instances have applied already is only evicted. What is to be replaced rather than evicted
-   * is so at once: it was read from MySQL-B, like any answer ahead of the position, and waits for no
-   * Redis.
+  /** Loads a page's changes, unless that is done, applies them to the buckets that are in step, and
+   * evicts. A page that other instances have applied already is only evicted.
    * @returns false when answers that came meanwhile tell another history: then it is not taken */
   async #takePage(
     whole: Page,
     judged: readonly JudgedMark[],
     snapshot: LogSnapshot,
+    refreshed: LoadedPage | undefined,
   ): Promise<boolean> {
     const due = judged
       .filter(({ state }) => state === 'in-step')
       .map(({ stored }) => stored)
       .filter(({ mark }) => (mark?.position.version ?? 0) < whole.to.version);
-    const isWanted = due.length > 0 || this.#options.onChange === 'refresh';
-    const loaded = isWanted
-      ? await this.#ahead.load(whole)
-      : { page: whole, entries: new Map<string, Entry>() };
+    const unread = { page: whole, entries: new Map<string, Entry>() };
+    const loaded = refreshed ?? (due.length > 0 ? await this.#ahead.load(whole) : unread);
     if (due.length > 0 && loaded.page.to.version < snapshot.head) {
       this.#ahead.go(loaded.page.to);
     }
-    if (this.#options.onChange === 'refresh') this.#refresh(loaded);
     await this.#marks.apply(due, loaded);
 
     if (this.#local.sightings.contradictedBy(snapshot)) return false;
@@ -239,10 +230,14 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return true;
   }
 
-  #refresh({ entries }: LoadedPage): void {
-    for (const [key, entry] of entries) {
+  /** Loads a page's changes, and replaces what is held of them at once: they were read from MySQL-B, like
+   * any answer ahead of the position, and wait for no Redis. */
+  async #refresh(page: Page): Promise<LoadedPage> {
+    const loaded = await this.#ahead.load(page);
+    for (const [key, entry] of loaded.entries) {
       if (this.#local.refresh(key, entry)) this.emit('refresh', key, entry);
     }
+    return loaded;
   }
 
   /** Whether the log denies what answers ahead of the position have seen. */
@@ -267,10 +262,13 @@ export class Reconciler extends EventEmitter<ReconcilerEvents> {
     return false;
   }
 
-  /** Someone asked for a rebase. The log is not in doubt, so the position stays. */
-  #dropAll(): void {
+  /** Someone asked for a rebase. The log is not in doubt, so the position stays; but what this turn has
+   * read was read before, so the next one reads it anew. */
+  #dropAll(): boolean {
+    this.#ahead.forget();
     this.#local.forgetAll();
     this.emit('rebase', 'asked');
+    return true;
   }
 
   /** Starts again from the head of the log, trusting nothing that was held. */

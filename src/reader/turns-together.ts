@@ -5,12 +5,12 @@
  * Invariant: a wake is missed by nobody. Who was in a turn that began before it takes another one at
  * once. A reader that fails rests as it likes, and keeps none of the others.
  */
-import type { Change } from '../core/position.js';
+import type { Glance } from '../mysql/glance.js';
 import type { Wake } from './poll-loop.js';
 
 export class TurnsTogether {
   readonly #wake: Wake | undefined;
-  readonly #pausing = new Map<Member, (newest?: Change) => void>();
+  readonly #pausing = new Map<Member, (glance?: Glance) => void>();
   /** How often the wake has come. */
   #wakes = 0;
 
@@ -28,11 +28,11 @@ export class TurnsTogether {
     return this.#wakes;
   }
 
-  paused(member: Member, onWake: (newest?: Change) => void): void {
+  paused(member: Member, onWake: (glance?: Glance) => void): void {
     this.#pausing.set(member, onWake);
-    this.#wake?.arm((newest) => {
+    this.#wake?.arm((glance) => {
       this.#wakes += 1;
-      this.#endPauses(newest);
+      this.#endPauses(glance);
     });
   }
 
@@ -42,9 +42,9 @@ export class TurnsTogether {
     this.#endPauses();
   }
 
-  #endPauses(newest?: Change): void {
+  #endPauses(glance?: Glance): void {
     for (const [member, onWake] of [...this.#pausing]) {
-      if (this.#pausing.delete(member)) onWake(newest);
+      if (this.#pausing.delete(member)) onWake(glance);
     }
   }
 }
@@ -58,7 +58,7 @@ class Member implements Wake {
     this.#all = all;
   }
 
-  arm(onWake: (newest?: Change) => void): void {
+  arm(onWake: (glance?: Glance) => void): void {
     if (this.#wakesSeen < this.#all.wakes) onWake();
     else this.#all.paused(this, onWake);
   }

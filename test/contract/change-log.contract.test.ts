@@ -2,10 +2,11 @@
  * The same statements about the log of MySQL, of MariaDB and of the simulation, so that what the
  * simulation proves holds for the real ones.
  */
-import type { Pool } from 'mysql2/promise';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
+import type { Pool, RowDataPacket } from 'mysql2/promise';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type Collection, DEFAULT_COLLECTION } from '../../src/core/collection.js';
 import { type LogRow, positionOf } from '../../src/core/position.js';
+import { type Glance, GlanceStatement } from '../../src/mysql/glance.js';
 import { type ChangeLog, MysqlLog } from '../../src/mysql/log.js';
 import { openPool } from '../../src/mysql/pool.js';
 import { SimulatedPool } from '../simulation/fake-pool.js';
@@ -16,6 +17,8 @@ import { createDatabase, flavors, query, type TestDatabase } from '../support/da
 
 interface World {
   readonly log: ChangeLog;
+  /** As an early wake takes it. */
+  glance(seen: number): Promise<Glance>;
   /** One change; resolves to its version when the log shows it. */
   write(key: string): Promise<number>;
   remove(key: string): Promise<number>;
@@ -24,6 +27,19 @@ interface World {
   prune(version: number): Promise<void>;
   punchHole(version: number): Promise<void>;
   close(): Promise<void>;
+}
+
+async function glanceOn(
+  pool: Pool,
+  seen: number,
+  collection = DEFAULT_COLLECTION,
+): Promise<Glance> {
+  const connection = await pool.getConnection();
+  const statement = await GlanceStatement.prepare(connection, collection);
+  const { sql } = statement;
+  const [rows] = await connection.query<RowDataPacket[]>(sql, statement.parameters(seen));
+  connection.release();
+  return statement.read(rows, { atMs: 1, clockMs: 2, seen });
 }
 
 class RealWorld implements World {
@@ -56,6 +72,10 @@ class RealWorld implements World {
     await this.#run('DELETE FROM configs WHERE config_key = ?', [key]);
     this.#values.delete(key);
     return ++this.#head;
+  }
+
+  glance(seen: number): Promise<Glance> {
+    return glanceOn(this.pool, seen);
   }
 
   valueOf(key: string): string | null {
@@ -93,6 +113,7 @@ function simulatedWorld(): World {
   };
   return {
     log: new MysqlLog(pool.pool, DEFAULT_COLLECTION, 30_000),
+    glance: (seen) => glanceOn(pool.pool, seen),
     write: (key) => change(key, `"${key}@${history.head + 1}"`),
     remove: (key) => change(key, null),
     valueOf: (key) => history.valueAt(key, history.head)?.toString() ?? null,
@@ -198,6 +219,33 @@ describe.each(worlds)('the log of %s', (_name, makeWorld) => {
     }
   });
 
+  test('shows at a glance what a poll shows from the change before the head, and its value', async () => {
+    for (const key of ['a', 'b', 'a']) await world.write(key);
+    const glance = await world.glance(3);
+    const { head } = glance.snapshot;
+    const polled = await world.log.poll(head - 1, 10);
+    expect(glance).toEqual({
+      snapshot: { ...polled, clockMs: 2 },
+      askedAtMs: 1,
+      newest: { key: 'a', entry: (await world.log.fetch(['a'])).get('a') },
+    });
+    expect(await world.glance(head)).toEqual({ ...glance, newest: undefined });
+    await world.remove('a');
+    const { newest } = await world.glance(0);
+    expect(newest).toEqual({ key: 'a', entry: (await world.log.fetch(['a'])).get('a') });
+    expect(newest?.entry.value).toBeNull();
+  });
+
+  test('shows at a glance what is left of the log', async () => {
+    const first = await world.glance(0);
+    expect([first.snapshot.rows.length, first.newest]).toEqual([1, undefined]);
+    for (const key of ['a', 'b']) await world.write(key);
+    await world.prune(3);
+    const { snapshot, newest } = await world.glance(0);
+    expect(versionsOf(snapshot.rows)).toEqual([3]);
+    expect(newest?.key).toBe('b');
+  });
+
   test('tells the tags of values, without the values', async () => {
     for (const key of ['a', 'b', 'a']) await world.write(key);
     await world.remove('b');
@@ -262,6 +310,110 @@ describe.each(flavors)('the log of %s only', (flavor) => {
     const sized = await world.log.fetchSmall(keys, 0);
     expect(sized.kind === 'sizes' && sized.sizes.size).toBe(rows.length);
   });
+
+  /** A table as someone's own, and a change of it in the log. */
+  async function changeOf(key: string, type: string, rowKey = key): Promise<Glance> {
+    const { a, b } = world.database;
+    await query(a, 'DROP TABLE IF EXISTS own');
+    await query(
+      a,
+      `CREATE TABLE own (id ${type} PRIMARY KEY, text LONGTEXT, version BIGINT UNSIGNED)`,
+    );
+    await query(a, 'INSERT INTO own VALUES (?, ?, 7)', [rowKey, '"value"']);
+    await query(a, 'UPDATE config_stream SET head = head + 1');
+    await query(
+      a,
+      `INSERT INTO config_changes (version, table_name, row_key, op, changed_at)
+       SELECT head, 'own', ?, 'update', UTC_TIMESTAMP(6) FROM config_stream`,
+      [key],
+    );
+    await world.database.caughtUp();
+    return await glanceOn(openedOn(b), 1, OWN);
+  }
+
+  const OWN: Collection = {
+    ...{ name: 'own', table: 'own', versionColumn: 'version' },
+    ...{ keyColumns: ['id'], valueColumns: ['text'] },
+  };
+
+  test.each([
+    ['VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci', 'Grüße/1 '],
+    ['VARCHAR(100) CHARACTER SET latin1 COLLATE latin1_german1_ci', 'Grüße/2'],
+    ['CHAR(20) CHARACTER SET ascii', 'plain'],
+    ['VARCHAR(100) CHARACTER SET ucs2', 'Grüße/3'],
+    ['VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin', '😀'],
+  ])('shows at a glance the value of a key that is %s', async (type, key) => {
+    const { newest } = await changeOf(key, type);
+    expect(newest?.key).toBe(key);
+    expect([newest?.entry.version, newest?.entry.value?.toString()]).toEqual([7, '"value"']);
+  });
+
+  test('shows at a glance that the very key is absent, though another one is equal to it', async () => {
+    const type = 'VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci';
+    const { newest } = await changeOf('key', type, 'KEY');
+    expect(newest).toMatchObject({ key: 'key', entry: { version: 0, value: null } });
+  });
+
+  test.each(['BIGINT', 'VARBINARY(100)'])('shows no value of a key that is %s', async (type) => {
+    const { snapshot, newest } = await changeOf('12', type);
+    expect(snapshot.rows.at(-1)).toMatchObject({ table: 'own', key: '12' });
+    expect(newest).toBeUndefined();
+  });
+
+  test('shows at a glance no value of another table, and none that is large', async () => {
+    await changeOf('a', 'VARCHAR(100)');
+    expect((await world.glance(0)).newest).toBeUndefined();
+    await query(world.database.a, 'UPDATE config_stream SET head = 1');
+    await query(world.database.a, 'DELETE FROM config_changes WHERE version > 1');
+    await world.write('large', `"${'x'.repeat(65_534)}"`);
+    expect((await world.glance(0)).newest?.entry.value?.length).toBe(65_536);
+    await world.write('large', `"${'x'.repeat(65_535)}"`);
+    expect(await world.glance(0)).toMatchObject({ snapshot: { head: 3 }, newest: undefined });
+  });
+
+  test.each([
+    'VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci',
+    'VARCHAR(100) CHARACTER SET latin1',
+  ])('finds the value of a glance by the index of a key that is %s', async (type) => {
+    await changeOf('a', type);
+    const many = Array.from({ length: 1_000 }, (_, index) => index + 3);
+    const log = many.map((version) => `(${version}, 'own', 'a', 'update', UTC_TIMESTAMP(6))`);
+    await query(world.database.a, `INSERT INTO config_changes VALUES ${log.join()}`);
+    const rows = many.map((version) => `('${version}', '', 1)`);
+    await query(world.database.a, `INSERT INTO own VALUES ${rows.join()}`);
+    await query(world.database.a, 'UPDATE config_stream SET head = 1002');
+    await world.database.caughtUp();
+    const connection = await openedOn(world.database.b).getConnection();
+    const { sql } = await GlanceStatement.prepare(connection, OWN);
+    const explain = `EXPLAIN FORMAT = TRADITIONAL ${sql}`;
+    const [plan] = await connection.query<RowDataPacket[]>(explain, [1]);
+    connection.release();
+    expect(plan.map(({ table, key }) => [table, key])).toEqual([
+      ['s', 'PRIMARY'],
+      ['c', 'PRIMARY'],
+      ['p', 'PRIMARY'],
+      ['t', 'PRIMARY'],
+    ]);
+  });
+
+  test('says so when the collation of the key has changed under it', async () => {
+    await changeOf('a', 'VARCHAR(100) CHARACTER SET latin1');
+    const connection = await openedOn(world.database.b).getConnection();
+    const statement = await GlanceStatement.prepare(connection, OWN);
+    await query(world.database.a, 'ALTER TABLE own MODIFY id VARCHAR(100) COLLATE latin1_bin');
+    await world.database.caughtUp();
+    const [rows] = await connection.query<RowDataPacket[]>(statement.sql, [1]);
+    connection.release();
+    const read = () => statement.read(rows, { atMs: 1, clockMs: 2, seen: 1 });
+    expect(read).toThrow('the collation of the key has changed');
+  });
+
+  /** A pool that ends with the test. */
+  function openedOn(url: string): Pool {
+    const pool = openPool(url, { connectionLimit: 1 });
+    onTestFinished(() => pool.end());
+    return pool;
+  }
 
   test('answers only the very key where the collation calls others equal', async () => {
     const { a } = world.database;

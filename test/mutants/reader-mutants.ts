@@ -4,6 +4,7 @@ import { inSimulation, type Mutant, WRONG_VALUES } from './mutant.js';
 const READER = 'src/reader/reader.ts';
 const LOADER = 'src/reader/loader.ts';
 const FRESHNESS = 'src/core/freshness.ts';
+const GLANCE = 'src/mysql/glance.ts';
 const budget = inSimulation();
 const STALENESS = ['fresh'];
 
@@ -214,16 +215,42 @@ export const readerMutants: readonly Mutant[] = [
     budget,
   },
   {
-    name: 'guess-of-another-history',
-    wrong: 'a value that was asked for with the poll may be of another history than the page',
-    file: 'src/reader/page-loader.ts',
-    find: 'at?.version === page.to.version && at.fingerprint === page.to.fingerprint;',
-    replace: 'at?.version === page.to.version;',
-    guarantees: ['has it asked for again when it was read in another history'],
+    name: 'glance-of-an-equal-key',
+    wrong: "what a glance found by the column's collation is the value of another key",
+    file: GLANCE,
+    find: 'if (row.own_key !== key || row.bytes === null) return',
+    replace: 'if (row.bytes === null) return',
+    guarantees: [
+      'shows at a glance that the very key is absent, though another one is equal to it',
+    ],
     budget: {
       by: 'contract',
-      test: 'test/reader/read-ahead.test.ts',
-      only: 'has it asked for again when it was read in another history',
+      test: 'test/contract/change-log.contract.test.ts',
+      only: 'shows at a glance that the very key is absent, though another one is equal to it',
+      seconds: 120,
+    },
+  },
+  {
+    name: 'glance-stamped-too-late',
+    wrong: 'what a glance brings counts as read one change later than it was',
+    file: GLANCE,
+    find: 'return { key, entry: new Entry(at, toVersion(row.own_version), row.content) };',
+    replace:
+      'return { key, entry: new Entry({ ...at, version: at.version + 1 }, at.version, row.content) };',
+    guarantees: WRONG_VALUES,
+    budget: inSimulation('woken-lag'),
+  },
+  {
+    name: 'glance-asked-when-answered',
+    wrong: 'a glance counts as asked for when it is answered, after the wait',
+    file: 'src/mysql/wake.ts',
+    find: 'const sent = { atMs: startedAtMs,',
+    replace: 'const sent = { atMs: performance.now(),',
+    guarantees: ['tells when MySQL-B was asked, by both clocks, not when it has answered'],
+    budget: {
+      by: 'contract',
+      test: 'test/reader/early-wake.test.ts',
+      only: 'tells when MySQL-B was asked, by both clocks, not when it has answered',
       seconds: 60,
     },
   },

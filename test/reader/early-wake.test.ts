@@ -2,6 +2,7 @@
 import type { Connection } from 'mysql2/promise';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnavailableError } from '../../src/errors.js';
+import type { Glance } from '../../src/mysql/glance.js';
 import { GtidWake } from '../../src/mysql/wake.js';
 import { PollLoop } from '../../src/reader/poll-loop.js';
 
@@ -58,9 +59,18 @@ class FakeReplica {
   }
 
   async #answer(sql: string, gtid: string, seconds: number): Promise<object> {
+    const asked_at = new Date().toISOString().replace('Z', '');
     const position = { executed: this.executed, mode: this.mode };
-    const first = sql.includes('WAIT') ? await this.#wait(gtid, seconds) : position;
-    return [[first], [{ head: this.head, beat_at: '' }]]; // looked at after the wait
+    const waited = sql.includes('WAIT') ? await this.#wait(gtid, seconds) : position;
+    const first = { ...waited, asked_at };
+    const row = {
+      version: this.head,
+      table_name: '',
+      row_key: '',
+      changed_at: '',
+      before_version: null,
+    };
+    return [[first], [{ head: this.head, beat_at: '', ...row }]]; // looked at after the wait
   }
 
   #wait(gtid: string, seconds: number): Promise<object> {
@@ -84,10 +94,11 @@ async function start(replica: FakeReplica) {
     connection: {},
     intervalMs: INTERVAL_MS,
     graceMs: GRACE_MS,
+    isOneServer: true,
     onFault: (reason) => faults.push(reason),
     connect: () => replica.connect(),
   });
-  const turn = vi.fn(async () => false);
+  const turn = vi.fn(async (_glance?: Glance) => false);
   const loop = new PollLoop({
     turn,
     intervalMs: INTERVAL_MS,
@@ -115,6 +126,22 @@ describe('the early wake', () => {
     expect(turn).toHaveBeenCalledTimes(1);
     expect(replica.waits).toEqual([`${A}:6`, `${A}:7`]);
     expect(wake.wakes).toEqual({ news: 1, nothing: 0 });
+    await stop();
+  });
+
+  test('tells when MySQL-B was asked, by both clocks, not when it has answered', async () => {
+    const replica = new FakeReplica();
+    const { turn, stop } = await start(replica);
+    const [askedAtMs, clockMs] = [performance.now(), Date.now()];
+    replica.change(`${A}:1-6`); // so that a wait begins now
+    await vi.advanceTimersByTimeAsync(700);
+    turn.mockClear();
+    replica.change(`${A}:1-7`);
+    await vi.advanceTimersByTimeAsync(0);
+    const glance = turn.mock.calls[0]?.[0];
+    expect(glance?.askedAtMs).toBe(askedAtMs);
+    expect(glance?.snapshot.clockMs).toBe(clockMs + 1); // rounded up
+    expect(glance?.snapshot.head).toBe(replica.head);
     await stop();
   });
 

@@ -1,13 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Entry } from '../../src/core/entry.js';
 import {
-  type Change,
   decide,
   type LogRow,
   type LogSnapshot,
   type Position,
   positionOf,
 } from '../../src/core/position.js';
+import type { Glance } from '../../src/mysql/glance.js';
 import type { ChangeLog } from '../../src/mysql/log.js';
 import { PageLoader } from '../../src/reader/page-loader.js';
 import { ReadAhead } from '../../src/reader/read-ahead.js';
@@ -19,23 +19,25 @@ let asked: string[];
 let fault: Error | undefined;
 let ahead: ReadAhead;
 
+function rowAt(version: number): LogRow {
+  return { version, table: 'configs', key: `k${version}`, changedAt: '2026-01-01 00:00:00' };
+}
+
 /** Rows after a position that has none of its own, as many as there are. */
 function shown(version: number): LogSnapshot {
-  const rows = Array.from({ length: HEAD - version }, (_, index) => ({
-    version: version + 1 + index,
-    table: 'configs',
-    key: `k${version + 1 + index}`,
-    changedAt: '2026-01-01 00:00:00',
-  }));
+  const length = Math.max(0, HEAD - version);
+  const rows = Array.from({ length }, (_, index) => rowAt(version + 1 + index));
   return { head: HEAD, beatAtMs: 0, clockMs: 0, rows };
 }
 
 let nowMs = 0;
+let polledMs: number[];
 /** Where values are read. */
 let at: Position;
 
 beforeEach(() => {
   asked = [];
+  polledMs = [];
   fault = undefined;
   at = { version: HEAD, fingerprint: '' };
   const log: Pick<ChangeLog, 'poll' | 'fetchSmall'> = {
@@ -54,12 +56,13 @@ beforeEach(() => {
     new PageLoader(log as ChangeLog, 'configs'),
     10,
     () => nowMs,
+    (ms) => polledMs.push(ms),
   );
 });
 
 /** What a turn does with its snapshot. */
-async function turn(from: Position, newest?: Change): Promise<number> {
-  const verdict = decide(from, (await ahead.poll(from, newest)).snapshot);
+async function turn(from: Position, glance?: Glance): Promise<number> {
+  const verdict = decide(from, (await ahead.poll(from, glance)).snapshot);
   if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
   return (await ahead.load(verdict.page)).entries.size;
 }
@@ -121,7 +124,13 @@ test('the log after a page is read while its values are loaded, once', async () 
     },
   };
   const pages = new PageLoader(log as ChangeLog, 'configs');
-  ahead = new ReadAhead(log as ChangeLog, pages, 3, () => nowMs);
+  ahead = new ReadAhead(
+    log as ChangeLog,
+    pages,
+    3,
+    () => nowMs,
+    () => undefined,
+  );
   ahead.go(FIRST);
   const verdict = decide(FIRST, (await ahead.poll(FIRST)).snapshot);
   if (verdict.kind !== 'page') throw new Error(`Expected a page, got ${verdict.kind}`);
@@ -132,47 +141,51 @@ test('the log after a page is read while its values are loaded, once', async () 
   expect(asked.filter((what) => what === 'poll from 5')).toHaveLength(1);
 });
 
-describe('a change that a wake has named', () => {
-  const BEFORE: Position = { version: HEAD - 1, fingerprint: '' };
-  const NEWEST: Change = { version: HEAD, table: 'configs', key: `k${HEAD}` };
-  const END = positionOf(shown(HEAD - 1).rows[0] as LogRow); // the one after BEFORE
+describe('the glance of a wake', () => {
+  const [before, newest] = [rowAt(HEAD - 1), rowAt(HEAD)];
+  const BEFORE = positionOf(before);
+  const GLANCE: Glance = {
+    snapshot: { head: HEAD, beatAtMs: 0, clockMs: 3, rows: [before, newest] },
+    askedAtMs: 5,
+    newest: { key: newest.key, entry: new Entry(positionOf(newest), HEAD, Buffer.from('new')) },
+  };
 
-  test('has its value asked for with the poll, which is all of the page', async () => {
-    at = END;
-    expect(await turn(BEFORE, NEWEST)).toBe(1);
-    expect(asked).toEqual(['poll from 8', 'fetch 1']);
+  test('is all of the page after the change before, and MySQL-B is asked for nothing', async () => {
+    expect(await ahead.poll(BEFORE, GLANCE)).toMatchObject({ askedAtMs: 5 });
+    expect(await turn(BEFORE, GLANCE)).toBe(1);
+    expect([asked, polledMs]).toEqual([[], []]);
   });
 
-  test.each([
-    ['earlier', { version: HEAD - 1, fingerprint: '' }],
-    ['in another history', { ...END, fingerprint: 'another' }],
-    ['later, where nobody knows the history', { version: HEAD + 1, fingerprint: 'any' }],
-  ])('has it asked for again when it was read %s', async (_, elsewhere) => {
-    at = elsewhere;
-    await turn(BEFORE, NEWEST).catch(() => undefined); // the earlier one is no answer to the page
-    expect(asked).toEqual(['poll from 8', 'fetch 1', 'fetch 1']);
+  test('shows who stands at its end that there is no news', async () => {
+    const position = positionOf(newest);
+    const { snapshot } = await ahead.poll(position, GLANCE);
+    expect(decide(position, snapshot).kind).toBe('idle');
+    expect(asked).toEqual([]);
   });
 
-  test('is none of the page: what the page names is asked for', async () => {
-    at = END;
-    expect(await turn(BEFORE, { ...NEWEST, key: 'another' })).toBe(1);
-    expect(asked).toEqual(['poll from 8', 'fetch 1', 'fetch 1']);
+  test.each<[string, Position, Partial<Glance>]>([
+    ['further behind', { version: HEAD - 3, fingerprint: '' }, {}],
+    ['in another history', { ...BEFORE, fingerprint: 'another' }, {}],
+    ['ahead of it', { version: HEAD + 1, fingerprint: 'any' }, {}],
+    ['where the log was pruned', BEFORE, { snapshot: { ...GLANCE.snapshot, rows: [newest] } }],
+  ])('is nothing to who stands %s: the log is polled', async (_, from, but) => {
+    await ahead.poll(from, { ...GLANCE, ...but });
+    expect(asked).toEqual([`poll from ${from.version}`]);
+    expect(polledMs).toHaveLength(1);
   });
 
-  test('is not asked for when there are others before it', async () => {
-    expect(await turn(FIRST, NEWEST)).toBe(HEAD - FIRST.version);
+  test.each<[string, Glance['newest']]>([
+    ['without a value', undefined],
+    ['with the value of another key', { key: 'another', entry: new Entry(BEFORE, 0, null) }],
+  ])('%s leaves the value to be asked for', async (_, value) => {
+    at = positionOf(newest);
+    expect(await turn(BEFORE, { ...GLANCE, newest: value })).toBe(1);
+    expect(asked).toEqual(['fetch 1']);
+  });
+
+  test('is not needed when the page has been read ahead', async () => {
+    ahead.go(FIRST);
+    await turn(FIRST, GLANCE);
     expect(asked).toEqual(['poll from 3', `fetch ${HEAD - FIRST.version}`]);
-  });
-
-  test('of another table is not asked for', async () => {
-    at = END;
-    await turn(BEFORE, { ...NEWEST, table: 'others' });
-    expect(asked).toEqual(['poll from 8', 'fetch 1']); // the page's own
-  });
-
-  test('is not asked for when the page has been read ahead', async () => {
-    ahead.go(BEFORE);
-    await turn(BEFORE, NEWEST);
-    expect(asked).toEqual(['poll from 8', 'fetch 1']);
   });
 });

@@ -63,6 +63,11 @@ export class DataCenterB implements Network {
     return Math.max(...this.#replicas.map(({ at }) => this.history.moment(at).head));
   }
 
+  /** The clock of the servers. */
+  clockMs(): number {
+    return this.#wallMs() + this.#skewMs;
+  }
+
   /** The clock of the servers is set. */
   setSkew(skewMs: number): void {
     this.#skewMs = skewMs;
@@ -167,6 +172,6 @@ export class DataCenterB implements Network {
     if (reader !== undefined && moment.head < reader.asked.requiredAsOf()) {
       reader.asked.lagged();
     }
-    return { history: this.history, moment, clockMs: this.#wallMs() + this.#skewMs };
+    return { history: this.history, moment, clockMs: this.clockMs() };
   }
 }

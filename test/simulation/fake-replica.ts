@@ -19,6 +19,10 @@ type Answer = (snapshot: Snapshot, values: readonly SqlValue[]) => Row[];
 const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: number) => Answer][] =
   [
     [
+      /^SELECT character_set_name AS charset, collation_name AS collation FROM information_schema/,
+      () => () => [{ charset: 'utf8mb4', collation: 'utf8mb4_bin' }],
+    ],
+    [
       statement(
         'FROM config_changes c STRAIGHT_JOIN config_stream s ON s\\.id = 1 ' +
           'WHERE c\\.version (>=|>) \\? ORDER BY c\\.version LIMIT (\\d+)',
@@ -46,6 +50,42 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
       () => (snapshot) => withStream(snapshot, snapshot.moment.head, 1),
     ],
     [
+      statement(
+        'FROM config_stream s LEFT JOIN config_changes c ON c\\.version = s\\.head ' +
+          'LEFT JOIN config_changes p ON p\\.version = GREATEST\\(s\\.head, 1\\) - 1 ' +
+          "LEFT JOIN `configs` t ON c\\.version > \\? AND c\\.table_name = 'configs' AND " +
+          't\\.`config_key` = CONVERT\\(c\\.row_key USING utf8mb4\\) COLLATE (\\w+) WHERE s\\.id = 1',
+        ', p\\.version AS before_version, .* AS before_at, ' +
+          'CONVERT\\(t\\.`config_key` USING utf8mb4\\) AS own_key, .* AS own_version, ' +
+          'LENGTH\\(t\\.`config_value`\\) AS bytes, ' +
+          'IF\\(LENGTH\\(t\\.`config_value`\\) <= (\\d+), CAST\\(.* AS BINARY\\), NULL\\) AS content',
+      ),
+      ([, mostBytes, collation], bytes) =>
+        (snapshot, [seen]) => {
+          const { history, moment } = snapshot;
+          const { head } = moment;
+          const [newest] = withStream(snapshot, head, 1);
+          const before = history.log(head - 1, 2, head).find(({ version }) => version < head);
+          const row = {
+            ...newest,
+            before_version: before?.version ?? null,
+            before_table: before?.table ?? null,
+            before_key: before?.key ?? null,
+            before_at: before?.changedAt ?? null,
+          };
+          const isWanted = newest?.row_key != null && head > Number(seen);
+          const found = isWanted ? rowsOf(history, head, [newest.row_key]) : [];
+          const nothing = { own_key: null, collation: null, own_version: null, bytes: null };
+          if (found.length === 0) return [{ ...row, ...nothing, content: null }];
+          return found.map(({ row_key, version, value_bytes }) => {
+            const size = bytes ?? value_bytes.length;
+            const content = size <= Number(mostBytes) ? value_bytes : null;
+            const own = { own_key: row_key, own_version: version, bytes: size, content };
+            return { ...row, ...own, collation };
+          });
+        },
+    ],
+    [
       /^SELECT s\.head, c\.table_name AS head_table, .* LENGTH\(t\.`config_value`\) AS bytes, (SHA2|CAST|IF)\(.* AS content FROM config_stream s LEFT JOIN config_changes c ON c\.version = s\.head LEFT JOIN `configs` t ON t\.`config_key` IN \([?, ]+\) WHERE s\.id = 1$/,
       ([, selected], bytes) =>
         ({ history, moment: { head } }, values) => {
@@ -70,13 +110,13 @@ const STATEMENTS: [pattern: RegExp, answer: (found: RegExpExecArray, bytes?: num
     ],
   ];
 
-/** One that shows head, heartbeat and rows of the log. */
-function statement(from: string): RegExp {
+/** One that shows head, heartbeat and rows of the log, and `more`. */
+function statement(from: string, more = ''): RegExp {
   const columns =
     's\\.head, CAST\\(s\\.beat_at AS CHAR\\) AS beat_at, ' +
     'CAST\\(UTC_TIMESTAMP\\(6\\) AS CHAR\\) AS now_at, ' +
     'c\\.version, c\\.table_name, c\\.row_key, CAST\\(c\\.changed_at AS CHAR\\) AS changed_at';
-  return new RegExp(`^SELECT ${columns} ${from}$`);
+  return new RegExp(`^SELECT ${columns}${more} ${from}$`);
 }
 
 function firstOf(from: SqlValue | undefined, operator: string | undefined): number {

@@ -1,10 +1,12 @@
 /** One instance of the real reader over the simulated servers, and the checks of what it answers. */
 
+import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { DEFAULT_COLLECTION } from '../../src/core/collection.js';
-import type { Change, Position } from '../../src/core/position.js';
+import type { Position } from '../../src/core/position.js';
 import type { Reading, ReadOptions } from '../../src/core/reading.js';
 import { NotFreshError } from '../../src/errors.js';
 import { type Flight, LocalTier, type LocalTierOptions } from '../../src/local/tier.js';
+import { type Glance, GlanceStatement } from '../../src/mysql/glance.js';
 import { MysqlLog } from '../../src/mysql/log.js';
 import type { Loaded } from '../../src/reader/loader.js';
 import { Reader } from '../../src/reader/reader.js';
@@ -26,6 +28,13 @@ const STALE_AFTER_MS = 3_000;
 const RETRY_MS = 110;
 /** So often a load asks before it does, at least. */
 const TRIES = 10;
+/** As it is made on a connection to MySQL-B. */
+const GLANCE = await GlanceStatement.prepare(
+  {
+    query: async () => [[{ charset: 'utf8mb4', collation: 'utf8mb4_bin' }]],
+  } as unknown as Connection,
+  DEFAULT_COLLECTION,
+);
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Holds the local tier to one load per key. */
@@ -287,13 +296,16 @@ export class Instance implements Asked {
     throw new Violation('available', `${this.name} cannot read ${keys}, ${what}: ${error}`);
   }
 
-  /** What an early wake names as the newest change, now and then: it was so a moment ago. */
-  #named(): Change | undefined {
-    const { b, scheduler, setting } = this.#world;
-    if (!setting.isWoken || scheduler.pick(3) === 0) return undefined;
-    const version = b.head - scheduler.pick(2);
-    const key = b.history.keyAt(version);
-    return key === undefined ? undefined : { version, table: TABLE, key };
+  /** What an early wake brings, now and then: MySQL-B has shown it a moment ago. */
+  async #glance(): Promise<Glance | undefined> {
+    const { b, scheduler, clock } = this.#world;
+    if (scheduler.pick(3) === 0) return undefined;
+    const seen = scheduler.pick(2) === 0 ? b.head : 0;
+    const sent = { atMs: clock.nowMs, clockMs: b.clockMs(), seen };
+    const { epoch } = b;
+    const rows = b.connect(this.name).execute(GLANCE.sql, GLANCE.parameters(seen));
+    await scheduler.step(`${this.name} is woken`);
+    return epoch === b.epoch ? GLANCE.read(rows as RowDataPacket[], sent) : undefined;
   }
 
   #watch(): void {
@@ -303,7 +315,7 @@ export class Instance implements Asked {
     reconciler.turn = async () => {
       const startedMs = clock.nowMs;
       const epoch = this.#world.b.epoch;
-      const more = await turn(this.#named());
+      const more = await turn(this.#world.setting.isWoken ? await this.#glance() : undefined);
       if (epoch === this.#world.b.epoch) {
         const isCaughtUp = !more && this.applied.version === this.#world.b.head;
         this.witness.turned(startedMs, clock.nowMs, this.applied, isCaughtUp);

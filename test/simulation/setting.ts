@@ -38,7 +38,7 @@ export interface Setting {
   readonly valueBytes?: number;
   /** Whether it takes readers a step to open a connection to MySQL-B. */
   readonly opensInSteps?: boolean;
-  /** Whether an early wake names the newest change, now and then. */
+  /** Whether an early wake brings a glance at the log, now and then. */
   readonly isWoken?: boolean;
   /** The most entries of each tier that one audit looks at. */
   readonly auditSample?: number;
