@@ -89,7 +89,10 @@ export function connectionOptionsOf(pool: Pool): ConnectionOptions {
   };
 }
 
-function sessionStatements(options: OpenPoolOptions): string[] {
+/** What makes a session independent of the server's defaults. */
+export function sessionStatements(
+  options: Pick<OpenPoolOptions, 'lockWaitTimeoutSeconds' | 'isolation'> = {},
+): string[] {
   const settings = [
     "time_zone = '+00:00'",
     'autocommit = 1',

@@ -24,7 +24,7 @@ import { Spacing } from '../core/spacing.js';
 import { mysqlCodeOf } from './fault.js';
 import { type Glance, GlanceStatement } from './glance.js';
 import { toClockMs } from './log.js';
-import { hangUp } from './pool.js';
+import { hangUp, sessionStatements } from './pool.js';
 
 export interface GtidWakeOptions {
   readonly connection: ConnectionOptions;
@@ -196,7 +196,8 @@ export class GtidWake {
     try {
       const isMariadb = await this.#bounded(isMariadbOn(connection), CONNECT_TIMEOUT_MS);
       const dialect = isMariadb ? MARIADB : MYSQL;
-      await this.#bounded(connection.query(dialect.noLimit), CONNECT_TIMEOUT_MS);
+      const session = [...sessionStatements(), dialect.noLimit].join('; ');
+      await this.#bounded(connection.query(session), CONNECT_TIMEOUT_MS);
       const preparing = GlanceStatement.prepare(connection, this.#options.collection);
       const glance = await this.#bounded(preparing, CONNECT_TIMEOUT_MS);
       if (this.#closed) throw new Error('closed');

@@ -163,6 +163,25 @@ describe.each(flavors)('early wake on %s', (flavor) => {
   });
 });
 
+describe.each(flavors)("whatever the servers' defaults, on %s", (flavor) => {
+  test('a wake sees what was committed', async () => {
+    const centers = await startDataCenters({ flavor });
+    onTestFinished(() => centers.stop());
+    const urls = { a: centers.a.url(), b: centers.b.url(), redis: centers.redis.url() };
+    await connected(urls.a, (connection) => migrate(connection));
+    await query(urls.a, PUT, ['a', '0']);
+    await centers.caughtUp();
+    await query(urls.b, 'SET GLOBAL autocommit = 0'); // a session goes on seeing what it saw first
+    const reader = createReader(readerOptions(urls, { pollIntervalMs: FAR_OFF_MS }));
+    onTestFinished(() => reader.stop());
+    await reader.start();
+    for (let value = 1; value <= 5; value++) {
+      await query(urls.a, PUT, ['a', `${value}`]);
+      await until('the change', async () => (await textOf(reader, 'a')) === `${value}`);
+    }
+  });
+});
+
 describe.each(flavors)('without GTIDs on %s', (flavor) => {
   test('readers poll at their interval, and say so once', async () => {
     const centers = await startDataCenters({ flavor });

@@ -24,6 +24,7 @@ class FakeReplica {
   mode = 'ON';
   /** Of the log. */
   head = 1;
+  readonly asked: string[] = [];
   /** Each GTID that was waited for. */
   readonly waits: string[] = [];
   connections = 0;
@@ -51,9 +52,11 @@ class FakeReplica {
       destroy: () => {
         this.destroyed += 1;
       },
-      query: async (sql: string, [gtid = '', seconds = 0]: [string?, number?] = []) => [
-        sql.includes('VERSION') ? [{ version: '8.4.0' }] : await this.#answer(sql, gtid, seconds),
-      ],
+      query: async (sql: string, [gtid = '', seconds = 0]: [string?, number?] = []) => {
+        this.asked.push(sql);
+        if (sql.includes('VERSION')) return [[{ version: '8.4.0' }]];
+        return [await this.#answer(sql, gtid, seconds)];
+      },
     };
     return fake as unknown as Connection; // all that the wake calls
   }
@@ -126,6 +129,18 @@ describe('the early wake', () => {
     expect(turn).toHaveBeenCalledTimes(1);
     expect(replica.waits).toEqual([`${A}:6`, `${A}:7`]);
     expect(wake.wakes).toEqual({ news: 1, nothing: 0 });
+    await stop();
+  });
+
+  test('sees what is committed, whatever the server has sessions see by default', async () => {
+    const replica = new FakeReplica();
+    const { stop } = await start(replica);
+    const session = replica.asked.slice(
+      0,
+      replica.asked.findIndex((sql) => sql.includes('WAIT')),
+    );
+    expect(session.join()).toContain('autocommit = 1');
+    expect(session.join()).toContain('ISOLATION LEVEL REPEATABLE READ');
     await stop();
   });
 
