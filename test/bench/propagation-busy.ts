@@ -11,7 +11,7 @@ import { ReadersProcess } from './readers-process.js';
 import type { Stage } from './stage.js';
 
 const READERS = 20;
-const WRITES = { full: 200, quick: 15 };
+const WRITES = { full: 200, quick: 6 };
 const UNRELATED_PER_SECOND = 600;
 const LANES = 6;
 const MOST_POLLS_PER_SECOND = 50;

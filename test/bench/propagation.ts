@@ -18,7 +18,7 @@ import type { Stage } from './stage.js';
 const LISTENER = fileURLToPath(new URL('./binlog-listener.ts', import.meta.url));
 export const KEY = 'checkout/limits/propagation';
 const WRITES = { full: 200, quick: 60 };
-const POLL_WRITES = { full: 200, quick: 24 };
+const POLL_WRITES = { full: 200, quick: 12 };
 const UNCOUNTED = 3;
 const UNWRITTEN = '{}';
 const POLL_INTERVAL_MS = 250;

@@ -12,7 +12,7 @@ const CLIENTS = 64;
 /** Connections that no writer stands before. */
 const MANY = 16;
 const ROWS = { full: 6_000, quick: 2_500 };
-const UPDATES = { full: 1_500, quick: 600 };
+const UPDATES = { full: 1_500, quick: 300 };
 const KEYS = 2_000;
 const VALUE = JSON.stringify({ pad: 'x'.repeat(190) });
 const PLAIN = `INSERT INTO plain_configs (config_key, config_value) VALUES (?, ?)
