@@ -225,7 +225,7 @@ export const readerMutants: readonly Mutant[] = [
     ],
     budget: {
       by: 'contract',
-      test: 'test/contract/change-log.contract.test.ts',
+      test: 'test/contract/glance.contract.test.ts',
       only: 'shows at a glance that the very key is absent, though another one is equal to it',
       seconds: 120,
     },

@@ -32,7 +32,7 @@ const TRIES = 10;
 const GLANCE = await GlanceStatement.prepare(
   {
     query: async () => [[{ charset: 'utf8mb4', collation: 'utf8mb4_bin' }]],
-  } as unknown as Connection,
+  } as unknown as Connection, // all that it asks of one
   DEFAULT_COLLECTION,
 );
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
