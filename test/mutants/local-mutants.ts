@@ -81,7 +81,7 @@ export const localMutants: readonly Mutant[] = [
     find: 'flight.lostAsOf === this.#lostAsOf ? 0 : this.#lostAsOf',
     replace: '0',
     guarantees: WRONG_VALUES,
-    budget: inSimulation('small-lag'),
+    budget: inSimulation('small-lag', { faults: [] }),
   },
   {
     name: 'refused-fill-keeps-the-older-entry',

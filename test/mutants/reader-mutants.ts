@@ -53,7 +53,7 @@ export const readerMutants: readonly Mutant[] = [
     find: 'isRecent ? now : from',
     replace: 'now',
     guarantees: STALENESS,
-    budget: inSimulation('lag', { faults: [], localTtlMs: 300 }),
+    budget: inSimulation('lag', { faults: [], localTtlMs: 100 }),
   },
   {
     name: 'as-of-of-another-history',

@@ -25,7 +25,7 @@ export function tableOf(results: readonly Result[]): string {
 }
 
 function catcherOf(budget: Budget): string {
-  if (budget.by === 'contract') return `real servers, ${budget.seconds} s`;
+  if (budget.by === 'contract') return `${budget.test}, ${budget.seconds} s`;
   const but = budget.but === undefined ? '' : ` but ${JSON.stringify(budget.but)}`;
   const setting = budget.setting === undefined ? '' : ` of ${budget.setting}${but}`;
   return `simulation${setting}, ${budget.seeds} x ${budget.steps}`;

@@ -11,7 +11,7 @@ test('what is sent again is answered by what is required then: history may be an
       onSend();
       local.evict([], { from: at(20), to: at(25), rows: [] }); // a page was taken in, and the connection is lost
       onSend();
-      const entry = new Entry(at(answers.shift() ?? 0), 0, null);
+      const entry = new Entry({ version: answers.shift() ?? 0, fingerprint: '' }, 0, null); // its row is gone;
       return new Map(keys.map((key) => [key, entry]));
     },
   };
