@@ -62,6 +62,9 @@ export class ReadJudge {
   staleMaxUnflaggedMs = 0;
   /** What that answer was, and where it was right. */
   oldestUnflagged: Readonly<Record<string, unknown>> = {};
+  /** Answers that are right in a history that is over, while the new one's log is not told that far:
+   * there they may be right, too, and no older than their reads. */
+  #undated: { readonly instance: Instance; readonly read: Answered }[] = [];
 
   constructor(truth: Truth, writes: WriteJudge, suspects: Suspects, bounds: ReadBounds) {
     this.#truth = truth;
@@ -90,6 +93,7 @@ export class ReadJudge {
 
   /** The log was told further. */
   truthGrew(): void {
+    this.#date((read) => !this.#isUntold(read));
     if (this.#waiting === 0) return;
     for (const instance of this.#instances.values()) this.#drain(instance, false);
   }
@@ -97,6 +101,7 @@ export class ReadJudge {
   /** The log will not be told further. */
   finish(): void {
     for (const instance of this.#instances.values()) this.#drain(instance, true);
+    this.#date(() => true);
   }
 
   #drain(instance: Instance, isFinal: boolean): void {
@@ -114,14 +119,33 @@ export class ReadJudge {
   #judge(instance: Instance, read: Answered, isFinal: boolean): boolean {
     const findings = this.#findings(instance, read);
     const right = findings.filter(({ faults }) => faults.length === 0);
+    const isUntold = this.#isUntold(read);
     if (right.length === 0) {
-      const isEarly = this.#isVisible(this.#truth.latest, read);
-      if (!isFinal && isEarly && read.answer.asOf > this.#truth.head) return false;
+      if (!isFinal && isUntold) return false;
       this.#suspects.hold(read.endMs, () => this.#violations(instance, read));
       return true;
     }
     this.#learn(instance, read, right);
+    if (isUntold) this.#undated.push({ instance, read });
+    else this.#noteAge(read, right);
     return true;
+  }
+
+  /** Whether it may be of the newest history, whose log was not told that far. */
+  #isUntold(read: Answered): boolean {
+    return this.#isVisible(this.#truth.latest, read) && read.answer.asOf > this.#truth.head;
+  }
+
+  /** Notes the ages of those put off that `isDue` names, by what the log has told since. */
+  #date(isDue: (read: Answered) => boolean): void {
+    const due = this.#undated.filter(({ read }) => isDue(read));
+    if (due.length === 0) return;
+    this.#undated = this.#undated.filter(({ read }) => !isDue(read));
+    for (const { instance, read } of due) {
+      const findings = this.#findings(instance, read);
+      const right = findings.filter(({ faults }) => faults.length === 0);
+      this.#noteAge(read, right);
+    }
   }
 
   /** What the read is in each epoch that it can have seen, oldest first. */
@@ -273,6 +297,11 @@ export class ReadJudge {
       epochs.set(epoch, shown);
       shown.add(read.endMs, state.since);
     }
+  }
+
+  /** Keeps the greatest age that the answers prove. */
+  #noteAge(read: Answered, right: readonly Finding[]): void {
+    if (right.length === 0) return;
     const ends = right.map(({ epoch, state }) =>
       state === undefined ? this.#truth.goneMsOf(epoch) : this.#endedMs(epoch, state),
     );

@@ -190,6 +190,17 @@ describe('fresh', () => {
     const verdict = checker.finish();
     expect([verdict.staleMaxMs, verdict.staleMaxUnflaggedMs]).toEqual([670, 60]);
   });
+
+  test('what the new log has, too, is not as old as the end of the old one', () => {
+    const agesOf = (newValue: string) => {
+      const run = three().row('j', 'j1').row('j', 'j2').rewrite(3, 50, 60);
+      run.read('v3', 5, 900); // the new log is not told that far
+      run.row('k', newValue).row('j', 'j4');
+      return run.checker.finish().staleMaxUnflaggedMs;
+    };
+    expect(agesOf('v3')).toBeLessThanOrEqual(0);
+    expect(agesOf('v4')).toBe(850);
+  });
 });
 
 describe('own-writes', () => {
