@@ -2,7 +2,6 @@
  * Writes that share transactions: each keeps its own outcome, and one that must wait does not keep
  * the others waiting. What is called in one turn of the event loop goes into one group.
  */
-import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Document } from '../../src/core/document.js';
 import { DEFAULT_TABLE } from '../../src/core/table.js';
@@ -24,10 +23,6 @@ import { until } from '../support/until.js';
 import { WriterFixture } from '../support/writer-fixture.js';
 
 const LOCK_HEAD = 'SELECT head FROM config_stream WHERE id = 1 FOR UPDATE';
-/** Transactions of this database that wait for a lock. */
-const WAITING = `SELECT t.trx_id FROM information_schema.innodb_trx t
-  JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
-  WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()`;
 
 describe.each(flavors)('groups of writes on %s', (flavor) => {
   const fixture = new WriterFixture(flavor);
@@ -284,10 +279,7 @@ describe.each(flavors)('groups of writes on %s', (flavor) => {
         first = writer.put('a', '1');
         const second = writer.put('a', '2', { ifMatch: '*' });
         const batch = writer.batch({ put: { a: '3', z: '3' } });
-        await until('it to wait', async () => {
-          await setTimeout(150); // InnoDB looks again when nobody has asked for 100 ms
-          return (await fixture.run(WAITING)).length > 0;
-        });
+        await fixture.untilLockWait();
         await fixture.run(`${LOCK_HEAD} NOWAIT`); // it does not keep the log meanwhile
         for (let round = 0; round < 3; round += 1) {
           await Promise.all([

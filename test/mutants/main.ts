@@ -8,7 +8,7 @@ const program = new Command()
   .name('npm run mutants --')
   .description(
     'Plants each bug in a copy of the product, and exits 1 unless the simulation (or, where said, ' +
-      'a test on real servers) finds every one within its budget and names the guarantee broken.',
+      'a test by name) finds every one within its budget and names the guarantee broken.',
   )
   .option('--only <names...>', 'only these mutants')
   .option('--json', 'the results as JSON')

@@ -1,8 +1,16 @@
 /** A database and writers for each test of a `describe`, in the hooks of vitest. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import type { Flavor } from '../../src/demo/data-centers.js';
 import { Writer, type WriterOptions } from '../../src/writer/writer.js';
 import { connected, createDatabase, query, type TestDatabase } from './data-centers.js';
+import { until } from './until.js';
+
+const LOCK_WAITS = `SELECT t.trx_id FROM information_schema.innodb_trx t
+  JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+  WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()`;
+/** InnoDB shows the same transactions again to whoever asks within 100 ms of the last one. */
+const LOOKS_AGAIN_AFTER_MS = 150;
 
 export class WriterFixture {
   #database: TestDatabase | undefined;
@@ -59,6 +67,14 @@ export class WriterFixture {
       } finally {
         await them.rollback();
       }
+    });
+  }
+
+  /** Resolves when a transaction of this database waits for a lock. */
+  async untilLockWait(): Promise<void> {
+    await until('a transaction to wait for a lock', async () => {
+      await delay(LOOKS_AGAIN_AFTER_MS);
+      return (await this.run(LOCK_WAITS)).length > 0;
     });
   }
 
